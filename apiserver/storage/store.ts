@@ -1,0 +1,127 @@
+// store.ts
+//
+// The contract of the durable store: what the API server needs, and nothing a client knows of. Two stores keep it
+// (etcd/, embedded/) and the watch cache keeps it for readers; store-contract.ts judges them all.
+//
+//   key        "/taskplane/registry/<group or core>/<plural>/[<namespace>/]<name>"
+//   value      JSON text of the object, without metadata.resourceVersion, apiVersion, kind and metadata first (entry.ts)
+//   revision   a positive integer, one per write, growing, never reused: what clients see as resourceVersion
+//
+// An acknowledged write is on disk (and on a quorum, where there is one). Watches deliver every change once, in order
+// of revision, or end with GoneError.
+
+/** One object as it is stored. Immutable and shared by every layer. */
+export interface Stored {
+  readonly key: string;
+  readonly value: string;
+  readonly revision: number;
+}
+
+export type Write =
+  /** Put if absent. */
+  | { readonly op: 'create'; readonly key: string; readonly value: string }
+  /** Put if the object is stored at exactly `revision`. */
+  | { readonly op: 'update'; readonly key: string; readonly value: string; readonly revision: number }
+  /** Remove if the object is stored at exactly `revision`. */
+  | { readonly op: 'delete'; readonly key: string; readonly revision: number };
+
+export type WriteOutcome =
+  /** Durable. `revision` is the write's own (for a delete: the revision of the deletion). */
+  | { readonly ok: true; readonly revision: number }
+  /** The guard failed; nothing was written. `current` is what is stored, undefined when nothing is. */
+  | { readonly ok: false; readonly current: Stored | undefined };
+
+export interface Change {
+  readonly type: 'put' | 'delete';
+  readonly key: string;
+  /** The new value of a put; empty for a delete. */
+  readonly value: string;
+  readonly revision: number;
+}
+
+export interface Page {
+  readonly items: readonly Stored[];
+  /** The revision at which the whole list is true: a watch after it misses nothing and repeats nothing. */
+  readonly revision: number;
+  /** Pass as `after` for the next page, at the same revision; undefined on the last page. */
+  readonly next: string | undefined;
+}
+
+export interface ListOptions {
+  /** At most this many items; all when absent (the store pages internally). */
+  readonly limit?: number;
+  /** Only keys greater than this one. */
+  readonly after?: string;
+  /** Read as of this revision (of an earlier page). GoneError when it has been compacted. */
+  readonly revision?: number;
+}
+
+export interface Store {
+  /** The newest stored value, as of no earlier than the call. */
+  read(key: string): Promise<Stored | undefined>;
+
+  /** Objects under `prefix` in key order. @throws GoneError */
+  list(prefix: string, options?: ListOptions): Promise<Page>;
+
+  /**
+   * Writes that are offered while a commit is under way share the next commit; each succeeds or conflicts on its own.
+   * @throws StoreUnavailableError when the outcome is not known (`applied: 'unknown'`) or surely not applied (`'no'`)
+   */
+  write(write: Write): Promise<WriteOutcome>;
+
+  /**
+   * Every change under `prefix` after `revision`, in order, in batches. Survives the loss of a connection by itself.
+   * Ends when `signal` aborts. @throws GoneError when changes after `revision` are no longer kept
+   */
+  watch(prefix: string, revision: number, signal: AbortSignal): AsyncIterable<readonly Change[]>;
+
+  /**
+   * A revision no smaller than that of any write acknowledged, by anyone, before this call; a watch over every key of
+   * this store reaches it without another write. The barrier of a strong read.
+   */
+  currentRevision(): Promise<number>;
+
+  readonly presence: PresenceStore;
+
+  /** Lets writes in flight finish, then releases everything. Idempotent. */
+  close(): Promise<void>;
+}
+
+/**
+ * Keys that live only as long as someone renews them. Renewals cost no durable write; the first announcement and the
+ * expiry are ordinary changes that watchers see (put, delete).
+ */
+export interface PresenceStore {
+  /** Puts `key` if absent and keeps it for `ttlMs` from now. Outcome as for a create. */
+  announce(key: string, value: string, ttlMs: number): Promise<WriteOutcome>;
+  /**
+   * Keeps `key` for its time to live from now. False when the key is not there (expired or never announced).
+   * A key that was there when the store (re)started has a full time to live from then.
+   */
+  renew(key: string): Promise<boolean>;
+  /** Removes `key` at once. False when it is not there. */
+  withdraw(key: string): Promise<boolean>;
+}
+
+/** Changes after the asked revision, or the asked revision itself, are no longer kept: list again. */
+export class GoneError extends Error {
+  override readonly name = 'GoneError';
+  constructor(
+    readonly askedRevision: number,
+    readonly oldestRevision: number,
+  ) {
+    super(`too old resource version: ${askedRevision} (${oldestRevision})`);
+  }
+}
+
+/** The store did not answer. A caller may repeat reads; a write only when `applied` is `'no'`. */
+export class StoreUnavailableError extends Error {
+  override readonly name = 'StoreUnavailableError';
+  constructor(
+    message: string,
+    readonly applied: 'no' | 'unknown',
+    options?: ErrorOptions,
+  ) {
+    super(message, options);
+  }
+}
