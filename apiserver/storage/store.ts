@@ -3,12 +3,19 @@
 // The contract of the durable store: what the API server needs, and nothing a client knows of. Two stores keep it
 // (etcd/, embedded/) and the watch cache keeps it for readers; store-contract.ts judges them all.
 //
-//   key        "/taskplane/registry/<group or core>/<plural>/[<namespace>/]<name>"
+//   key        "/taskplane/registry/<group or core>/<plural>/[<namespace>/]<name>", printable ASCII
+//   prefix     the beginning of keys, ending in "/"
 //   value      JSON text of the object, without metadata.resourceVersion, apiVersion, kind and metadata first (entry.ts)
 //   revision   a positive integer, one per write, growing, never reused: what clients see as resourceVersion
 //
 // An acknowledged write is on disk (and on a quorum, where there is one). Watches deliver every change once, in order
 // of revision, or end with GoneError.
+
+/** The root of every key. The store keeps keys of its own under it, outside `registry/`. */
+export const rootPrefix = '/taskplane/';
+
+/** The longest value a store takes, UTF-8 bytes: what fits an etcd request (1.5 MiB by default) with room for the rest. */
+export const valueBytesMax = 1_280 * 1_024;
 
 /** One object as it is stored. Immutable and shared by every layer. */
 export interface Stored {
@@ -66,18 +73,22 @@ export interface Store {
   /**
    * Writes that are offered while a commit is under way share the next commit; each succeeds or conflicts on its own.
    * @throws StoreUnavailableError when the outcome is not known (`applied: 'unknown'`) or surely not applied (`'no'`)
+   * @throws StoreOverloadedError when too many writes wait already; nothing was written
+   * @throws ValueTooLargeError when the value exceeds valueBytesMax; nothing was written
    */
   write(write: Write): Promise<WriteOutcome>;
 
   /**
-   * Every change under `prefix` after `revision`, in order, in batches. Survives the loss of a connection by itself.
+   * Every change under `prefix` after `revision`, in order, in batches; what was committed together is never split
+   * between batches. Survives the loss of a connection by itself.
    * Ends when `signal` aborts. @throws GoneError when changes after `revision` are no longer kept
    */
   watch(prefix: string, revision: number, signal: AbortSignal): AsyncIterable<readonly Change[]>;
 
   /**
-   * A revision no smaller than that of any write acknowledged, by anyone, before this call; a watch over every key of
-   * this store reaches it without another write. The barrier of a strong read.
+   * The barrier of a strong read: whoever has received every batch of a watch up to this revision, or has listed at it or
+   * later, knows every write acknowledged, by anyone, before this call. A watch over `rootPrefix` reaches it (delivers a
+   * change of that revision or a later one) without another write.
    */
   currentRevision(): Promise<number>;
 
@@ -124,4 +135,28 @@ export class StoreUnavailableError extends Error {
   ) {
     super(message, options);
   }
+}
+
+/** Too many writes wait for a commit already. Nothing was written; the caller may try again later. */
+export class StoreOverloadedError extends Error {
+  override readonly name = 'StoreOverloadedError';
+  constructor(readonly waitingWrites: number) {
+    super(`the store is overloaded: ${waitingWrites} writes are waiting`);
+  }
+}
+
+/** The value exceeds `valueBytesMax`. Nothing was written. */
+export class ValueTooLargeError extends Error {
+  override readonly name = 'ValueTooLargeError';
+  constructor(
+    readonly key: string,
+    readonly bytes: number,
+  ) {
+    super(`the object is too large: ${bytes} bytes, at most ${valueBytesMax} are allowed`);
+  }
+}
+
+/** The first string that is greater than every key under `prefix`. */
+export function prefixEnd(prefix: string): string {
+  return prefix.slice(0, -1) + String.fromCharCode(prefix.charCodeAt(prefix.length - 1) + 1);
 }

@@ -1,0 +1,143 @@
+// group-commit.ts
+//
+// Writes that are offered while a commit is under way share the next one: one round of raft, one fsync, for all of them.
+//
+//   ready      writes that may go into the next batch, in the order they were offered
+//   in flight  batches given to `commit` and not yet answered; a key is in at most one of them, once
+//   held       writes whose key is ready or in flight already, per key, in order: so that the order per key is kept
+//
+// There is no timer: an idle committer starts at the end of the current event-loop turn, so that latency is one commit
+// and everything offered in that turn goes along; a busy one batches only what queues up meanwhile.
+
+import { Deferred } from '../../lib/deferred.js';
+import { StoreOverloadedError } from './store.js';
+
+export interface GroupCommitOptions<Op, Outcome> {
+  /**
+   * Commits a batch; answers one outcome per operation, in order. A rejection is the answer of every operation in it.
+   */
+  readonly commit: (batch: readonly Op[]) => Promise<readonly Outcome[]>;
+  readonly keyOf: (op: Op) => string;
+  readonly bytesOf: (op: Op) => number;
+  /** Batches in flight at once. */
+  readonly inFlightMax: number;
+  /** Operations per batch. */
+  readonly batchOpsMax: number;
+  /** Bytes per batch; an operation that is larger than this goes alone. */
+  readonly batchBytesMax: number;
+  /** Operations that may wait; past it an offer is refused. */
+  readonly waitingOpsMax: number;
+  /** Bytes that may wait; past it an offer is refused. */
+  readonly waitingBytesMax: number;
+}
+
+interface Offer<Op, Outcome> {
+  readonly op: Op;
+  readonly key: string;
+  readonly bytes: number;
+  readonly answer: Deferred<Outcome>;
+}
+
+export class GroupCommit<Op, Outcome> {
+  readonly #options: GroupCommitOptions<Op, Outcome>;
+  #ready: Offer<Op, Outcome>[] = [];
+  /** How many of #ready have been taken; the array is cut when they outnumber the rest. */
+  #taken = 0;
+  /** Present for every key that is ready or in flight; the array holds what waits behind it. */
+  readonly #held = new Map<string, Offer<Op, Outcome>[]>();
+  #waitingOps = 0;
+  #waitingBytes = 0;
+  #inFlight = 0;
+  #scheduled = false;
+  #idle: Deferred<void> | undefined;
+
+  constructor(options: GroupCommitOptions<Op, Outcome>) {
+    this.#options = options;
+  }
+
+  /**
+   * The outcome of `op`, once it is committed.
+   * @throws StoreOverloadedError when too much waits already
+   */
+  offer(op: Op): Promise<Outcome> {
+    const { keyOf, bytesOf, waitingOpsMax, waitingBytesMax } = this.#options;
+    const bytes = bytesOf(op);
+    if (this.#waitingOps >= waitingOpsMax || (this.#waitingOps > 0 && this.#waitingBytes + bytes > waitingBytesMax)) {
+      return Promise.reject(new StoreOverloadedError(this.#waitingOps));
+    }
+    const offer: Offer<Op, Outcome> = { op, key: keyOf(op), bytes, answer: new Deferred() };
+    this.#waitingOps++;
+    this.#waitingBytes += bytes;
+    const held = this.#held.get(offer.key);
+    if (held) {
+      held.push(offer);
+    } else {
+      this.#held.set(offer.key, []);
+      this.#ready.push(offer);
+      this.#schedule();
+    }
+    return offer.answer.promise;
+  }
+
+  /** Resolves when nothing waits and nothing is in flight. */
+  idle(): Promise<void> {
+    if (this.#held.size === 0) return Promise.resolve();
+    return (this.#idle ??= new Deferred()).promise;
+  }
+
+  #schedule(): void {
+    if (this.#scheduled || this.#inFlight >= this.#options.inFlightMax) return;
+    this.#scheduled = true;
+    setImmediate(() => {
+      this.#scheduled = false;
+      this.#dispatch();
+    });
+  }
+
+  #dispatch(): void {
+    while (this.#inFlight < this.#options.inFlightMax && this.#taken < this.#ready.length) void this.#run(this.#takeBatch());
+  }
+
+  #takeBatch(): Offer<Op, Outcome>[] {
+    const { batchOpsMax, batchBytesMax } = this.#options;
+    const batch: Offer<Op, Outcome>[] = [];
+    let bytes = 0;
+    while (batch.length < batchOpsMax && this.#taken < this.#ready.length) {
+      const offer = this.#ready[this.#taken]!;
+      if (batch.length > 0 && bytes + offer.bytes > batchBytesMax) break;
+      batch.push(offer);
+      bytes += offer.bytes;
+      this.#taken++;
+    }
+    if (this.#taken * 2 > this.#ready.length) {
+      this.#ready = this.#ready.slice(this.#taken);
+      this.#taken = 0;
+    }
+    this.#waitingOps -= batch.length;
+    this.#waitingBytes -= bytes;
+    return batch;
+  }
+
+  async #run(batch: readonly Offer<Op, Outcome>[]): Promise<void> {
+    this.#inFlight++;
+    try {
+      const outcomes = await this.#options.commit(batch.map((offer) => offer.op));
+      batch.forEach((offer, index) => offer.answer.resolve(outcomes[index]!));
+    } catch (error) {
+      for (const offer of batch) offer.answer.reject(error);
+    }
+    this.#inFlight--;
+    for (const { key } of batch) this.#release(key);
+    if (this.#held.size === 0) {
+      this.#idle?.resolve();
+      this.#idle = undefined;
+    }
+    if (this.#taken < this.#ready.length) this.#schedule();
+  }
+
+  #release(key: string): void {
+    const next = this.#held.get(key)!.shift();
+    if (next) this.#ready.push(next);
+    else this.#held.delete(key);
+  }
+}
