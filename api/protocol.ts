@@ -1,0 +1,153 @@
+// protocol.ts
+//
+// What Taskplane's own components say beyond the Kubernetes API: many things in one request, presence, logs over the
+// agent's connection. Paths are relative to the API server.
+
+import type { ApiError, Status } from './errors.js';
+import type { TaskReport } from './task-status.js';
+import type { Task } from './task.js';
+
+/** POST here many objects at once; each item has its own outcome, in the order of the request. */
+export const bulkPaths = {
+  /** Body TaskBulk: creates tasks, in any namespaces. Query `dryRun`, `fieldValidation`, `fieldManager` as for a create. */
+  create: '/apis/taskplane.dev/v1/bulk/tasks',
+  /** Body BindingBulk: binds pending tasks to nodes. */
+  bind: '/apis/taskplane.dev/v1/bulk/bindings',
+  /** Body StatusBulk: an agent reports on the tasks bound to its node. */
+  status: '/apis/taskplane.dev/v1/bulk/statuses',
+  /** Body SchedulingBulk: the scheduler says why tasks stay pending. */
+  unschedulable: '/apis/taskplane.dev/v1/bulk/unschedulables',
+  /** Body EventBulk: records events, creating or counting up. */
+  events: '/apis/taskplane.dev/v1/bulk/events',
+} as const;
+
+/** At most this many items in one bulk request. */
+export const bulkItemsMax = 5_000;
+
+export interface TaskBulk {
+  items: Task[];
+}
+
+export interface BindingItem {
+  namespace: string;
+  name: string;
+  uid: string;
+  nodeName: string;
+}
+
+export interface BindingBulk {
+  items: BindingItem[];
+}
+
+export interface StatusBulk {
+  nodeName: string;
+  items: TaskReport[];
+}
+
+export interface UnschedulableItem {
+  namespace: string;
+  name: string;
+  uid: string;
+  reason: string;
+  message: string;
+}
+
+export interface SchedulingBulk {
+  items: UnschedulableItem[];
+}
+
+export interface EventItem {
+  /** Namespace of the involved object; `default` for objects of no namespace. */
+  namespace: string;
+  involvedObject: { apiVersion: string; kind: string; namespace?: string; name: string; uid: string };
+  type: 'Normal' | 'Warning';
+  reason: string;
+  message: string;
+  /** Component that saw it: `scheduler`, `agent`, … */
+  component: string;
+  /** Node it was seen on, where there is one. */
+  host?: string;
+  /** How often, since the last time it was sent. */
+  count: number;
+  /** RFC 3339. */
+  firstTimestamp: string;
+  lastTimestamp: string;
+}
+
+export interface EventBulk {
+  items: EventItem[];
+}
+
+/** One item's outcome: `resourceVersion` (and `name` for creates) on success, the Status otherwise. */
+export interface BulkOutcome {
+  /** HTTP code of the item. */
+  code: number;
+  name?: string;
+  resourceVersion?: string;
+  status?: Status;
+}
+
+export interface BulkResult {
+  kind: 'BulkResult';
+  apiVersion: 'taskplane.dev/v1';
+  items: BulkOutcome[];
+}
+
+export function failedOutcome(error: ApiError): BulkOutcome {
+  return { code: error.code, status: error.toStatus() };
+}
+
+/** POST /api/v1/nodes/NAME/presence: the agent is there. */
+export interface PresenceRequest {
+  /** Names this run of the agent. */
+  session: string;
+  /** True once per session: announce, after the Node object has been registered. */
+  announce: boolean;
+  load?: NodeLoad;
+}
+
+export interface PresenceResponse {
+  /** False: the presence had expired. Everything that may run elsewhere by now must be stopped before announcing again. */
+  present: boolean;
+  /** Milliseconds, from when the request was sent, for which the server takes the agent as present. */
+  ttlMs: number;
+}
+
+/** Measured use of a node. */
+export interface NodeLoad {
+  /** Thousandths of a core in use, by tasks and everything else. */
+  cpuMilli: number;
+  /** Bytes in use (total less available). */
+  memoryBytes: number;
+  /** Processes that wait for a core: 1-minute load average. */
+  loadAverage: number;
+  /** Measured use per running task, by `namespace/name`. */
+  tasks?: Record<string, { cpuMilli: number; memoryBytes: number }>;
+}
+
+/** GET /apis/taskplane.dev/v1/nodeloads: the newest load of each present node. */
+export interface NodeLoadList {
+  kind: 'NodeLoadList';
+  items: { name: string; ageMs: number; load: NodeLoad }[];
+}
+
+/**
+ * GET /api/v1/nodes/NAME/tunnel upgrades to a WebSocket of this subprotocol. Over it the server opens streams to the
+ * agent (lib/mux.ts); the first frame of a stream is a TunnelRequest in JSON.
+ */
+export const tunnelProtocol = 'tunnel.taskplane.dev';
+
+export interface TunnelRequest {
+  type: 'log';
+  namespace: string;
+  name: string;
+  uid: string;
+  /** The attempt asked for; the current one when absent. */
+  attempt?: number;
+  previous: boolean;
+  follow: boolean;
+  /** Only the last lines; all when absent. */
+  tailLines?: number;
+  /** At most so many bytes. */
+  limitBytes?: number;
+}

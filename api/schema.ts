@@ -1,0 +1,176 @@
+// schema.ts
+//
+// One JSON Schema per kind gives types (typebox), checks (ajv), defaults, unknown fields, OpenAPI and reference pages.
+// This file turns a schema into the functions that the server calls on each write.
+
+import { Ajv, type ErrorObject, type ValidateFunction } from 'ajv';
+import type { TSchema } from 'typebox';
+import { invalidValue, notSupported, required, type FieldProblem } from './errors.js';
+import { parseMilli, quantityHelp } from './quantity.js';
+
+/** The part of JSON Schema that our walks read. */
+export interface SchemaNode {
+  type?: string;
+  description?: string;
+  default?: unknown;
+  enum?: readonly unknown[];
+  format?: string;
+  minimum?: number;
+  maximum?: number;
+  properties?: Record<string, SchemaNode>;
+  required?: readonly string[];
+  additionalProperties?: SchemaNode | boolean;
+  patternProperties?: Record<string, SchemaNode>;
+  items?: SchemaNode;
+  anyOf?: readonly SchemaNode[];
+  'x-kubernetes-preserve-unknown-fields'?: boolean;
+  'x-kubernetes-int-or-string'?: boolean;
+  [keyword: string]: unknown;
+}
+
+export class ObjectSchema {
+  readonly root: SchemaNode;
+  #validate: ValidateFunction | undefined;
+
+  constructor(schema: TSchema) {
+    this.root = schema as unknown as SchemaNode;
+  }
+
+  /** Everything that does not have the shape of the schema. Unknown fields are no problem here: see unknownFields. */
+  problems(value: unknown): FieldProblem[] {
+    this.#validate ??= ajv.compile(this.root);
+    if (this.#validate(value)) return [];
+    const errors = (this.#validate.errors ?? []).filter((error) => error.keyword !== 'anyOf' && error.keyword !== 'if');
+    const byField = new Map<string, FieldProblem>();
+    for (const error of errors) {
+      const problem = problemOf(error, value);
+      if (!byField.has(problem.field)) byField.set(problem.field, problem);
+    }
+    return [...byField.values()];
+  }
+
+  /** Paths of fields that the schema does not know, such as `spec.comand`. */
+  unknownFields(value: unknown): string[] {
+    const found: string[] = [];
+    walkUnknown(this.root, value, '', (path) => found.push(path));
+    return found;
+  }
+
+  /** Removes the fields that the schema does not know, in place. */
+  prune(value: unknown): void {
+    walkUnknown(this.root, value, '', (_path, owner, key) => delete owner[key]);
+  }
+
+  /** Fills in defaults, in place, wherever the object that holds them is present. */
+  applyDefaults(value: unknown): void {
+    fillDefaults(this.root, value);
+  }
+}
+
+const ajv = new Ajv({ allErrors: true, verbose: true, strict: false, coerceTypes: false, validateFormats: true });
+ajv.addFormat('date-time', (text: string) => /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/.test(text) && !Number.isNaN(Date.parse(text)));
+ajv.addFormat('byte', (text: string) => /^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/.test(text));
+ajv.addFormat('quantity', { type: 'string', validate: (text: string) => parseMilli(text) !== undefined });
+ajv.addFormat('int32', true);
+ajv.addFormat('int64', true);
+
+const formatHelp: Record<string, string> = {
+  'date-time': "must be an RFC 3339 time (e.g. '2026-01-31T12:00:00Z')",
+  byte: 'must be base64',
+  quantity: quantityHelp,
+};
+
+const typeNames: Record<string, string> = {
+  object: 'a mapping',
+  array: 'a list',
+  string: 'a string',
+  integer: 'an integer',
+  number: 'a number',
+  boolean: 'true or false',
+  null: 'null',
+};
+
+function problemOf(error: ErrorObject, root: unknown): FieldProblem {
+  const field = fieldPath(error.instancePath, root);
+  switch (error.keyword) {
+    case 'required':
+      return required(join(field, String(error.params.missingProperty)));
+    case 'enum':
+      return notSupported(field, error.data, (error.params.allowedValues as unknown[]).map(String));
+    case 'type': {
+      const types = (Array.isArray(error.params.type) ? error.params.type : [error.params.type]) as string[];
+      const names = types.map((type) => typeNames[type] ?? type).join(' or ');
+      return { ...invalidValue(field, error.data, `must be ${names}`), reason: 'FieldValueTypeInvalid' };
+    }
+    case 'format':
+      return invalidValue(field, error.data, formatHelp[String(error.params.format)] ?? `must have the format ${String(error.params.format)}`);
+    case 'minimum':
+      return invalidValue(field, error.data, `must be greater than or equal to ${String(error.params.limit)}`);
+    case 'maximum':
+      return invalidValue(field, error.data, `must be less than or equal to ${String(error.params.limit)}`);
+    case 'minLength':
+    case 'minItems':
+      return invalidValue(field, error.data, 'must not be empty');
+    default:
+      return invalidValue(field, error.data, error.message ?? `breaks the rule ${error.keyword}`);
+  }
+}
+
+/** `/spec/env/0/name` -> `spec.env[0].name`; keys that are no identifiers go in brackets. */
+export function fieldPath(pointer: string, root: unknown): string {
+  let path = '';
+  let value: unknown = root;
+  for (const part of pointer.split('/').slice(1)) {
+    const key = part.replaceAll('~1', '/').replaceAll('~0', '~');
+    path = Array.isArray(value) ? `${path}[${key}]` : join(path, key);
+    value = (value as Record<string, unknown> | undefined)?.[key];
+  }
+  return path;
+}
+
+function join(path: string, key: string): string {
+  if (!/^[A-Za-z_$][A-Za-z0-9_$]*$/.test(key)) return `${path}[${key}]`;
+  return path ? `${path}.${key}` : key;
+}
+
+type Mapping = Record<string, unknown>;
+
+function isMapping(value: unknown): value is Mapping {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function walkUnknown(schema: SchemaNode, value: unknown, path: string, found: (path: string, owner: Mapping, key: string) => void): void {
+  if (Array.isArray(value)) {
+    if (schema.items) value.forEach((item, index) => walkUnknown(schema.items!, item, `${path}[${index}]`, found));
+    return;
+  }
+  if (!isMapping(value) || schema['x-kubernetes-preserve-unknown-fields']) return;
+  const rest = restSchema(schema);
+  if (!schema.properties && rest === undefined) return;
+  for (const key of Object.keys(value)) {
+    const child = schema.properties && Object.hasOwn(schema.properties, key) ? schema.properties[key] : rest;
+    if (child) walkUnknown(child, value[key], join(path, key), found);
+    else found(join(path, key), value, key);
+  }
+}
+
+function fillDefaults(schema: SchemaNode, value: unknown): void {
+  if (Array.isArray(value)) {
+    if (schema.items) for (const item of value) fillDefaults(schema.items, item);
+    return;
+  }
+  if (!isMapping(value)) return;
+  for (const [key, child] of Object.entries(schema.properties ?? {})) {
+    if (value[key] === undefined && child.default !== undefined) value[key] = structuredClone(child.default);
+    if (value[key] !== undefined) fillDefaults(child, value[key]);
+  }
+  const rest = restSchema(schema);
+  if (!rest) return;
+  for (const key of Object.keys(value)) if (!schema.properties || !Object.hasOwn(schema.properties, key)) fillDefaults(rest, value[key]);
+}
+
+/** The schema of keys that are not named, where a mapping has any. */
+function restSchema(schema: SchemaNode): SchemaNode | undefined {
+  if (isMapping(schema.additionalProperties)) return schema.additionalProperties as SchemaNode;
+  return schema.patternProperties ? Object.values(schema.patternProperties)[0] : undefined;
+}

@@ -1,0 +1,187 @@
+// task-status.ts
+//
+// The life of a task, as pure functions from a status to the next one. Whoever moves a task (scheduler, agent, node
+// lifecycle) sends what happened; the server applies these functions, so that conditions and counts are made in one place.
+//
+//             bind                    started                exited: policy says no more
+//   Pending ────────► Scheduled ─────────────────► Running ─────────────────────────────► Succeeded | Failed
+//      ▲                 ▲  │                         │
+//      │                 └──┼──── restarts (BackOff) ─┤
+//      └────── lost: Reschedule ──────────────────────┤
+//                           └──── lost: Wait ─────────┴──► Unknown ──► (agent is back) any of its reports
+//
+// A finished task stays finished. A report counts only if it names the task's uid and current binding, and an attempt
+// no older than the current one: whatever else still runs somewhere is a leftover, and its agent is told to stop it.
+
+import { withCondition } from './conditions.js';
+import { timestamp, type Condition } from './meta.js';
+import { attemptsMax, isFinished, type Task, type TaskPhase, type TaskStatus } from './task.js';
+
+/** The moves that any writer may make. */
+export const allowedMoves: Readonly<Record<TaskPhase, readonly TaskPhase[]>> = {
+  Pending: ['Scheduled', 'Failed'],
+  Scheduled: ['Scheduled', 'Running', 'Succeeded', 'Failed', 'Pending', 'Unknown'],
+  Running: ['Running', 'Scheduled', 'Succeeded', 'Failed', 'Pending', 'Unknown'],
+  Unknown: ['Scheduled', 'Running', 'Succeeded', 'Failed', 'Pending', 'Unknown'],
+  Succeeded: [],
+  Failed: [],
+};
+
+/**
+ * What an agent tells of one attempt. Times are RFC 3339.
+ * `Lost` means that the process is gone and nobody saw how it ended (machine restarted, agent fenced it).
+ */
+export interface TaskReport {
+  namespace: string;
+  name: string;
+  uid: string;
+  bindings: number;
+  attempt: number;
+  phase: 'Scheduled' | 'Running' | 'Succeeded' | 'Failed' | 'Lost';
+  firstStartTime?: string;
+  startTime?: string;
+  finishTime?: string;
+  exitCode?: number;
+  signal?: string;
+  reason?: string;
+  message?: string;
+  usage?: { cpuSeconds?: number; memoryPeakBytes?: number };
+  lastAttempt?: TaskStatus['lastAttempt'];
+}
+
+export type Refusal = { refused: string };
+
+export function initialStatus(now: number): TaskStatus {
+  return {
+    phase: 'Pending',
+    conditions: withCondition(undefined, { type: 'Scheduled', status: 'False', reason: 'Pending', message: 'waiting for the scheduler' }, now),
+  };
+}
+
+/** The task gets a node. Refused unless it is pending, unbound and not being deleted. */
+export function boundTo(task: Task, nodeName: string, now: number): TaskStatus | Refusal {
+  const status = task.status ?? {};
+  if (task.metadata.deletionTimestamp) return { refused: 'the task is being deleted' };
+  if (status.nodeName) return { refused: `the task is already bound to node ${status.nodeName}` };
+  if ((status.phase ?? 'Pending') !== 'Pending') return { refused: `the task is ${status.phase}` };
+  return {
+    ...withoutAttempt(status),
+    ...(status.attempt ? { lastAttempt: endedAttempt(status) } : {}),
+    phase: 'Scheduled',
+    nodeName,
+    bindings: (status.bindings ?? 0) + 1,
+    attempt: (status.attempt ?? 0) + 1,
+    scheduledTime: timestamp(now),
+    conditions: withCondition(status.conditions, { type: 'Scheduled', status: 'True', reason: 'Bound', message: `bound to node ${nodeName}` }, now),
+  };
+}
+
+/** The scheduler says why the task stays pending. Undefined when that is said already. */
+export function unschedulable(task: Task, reason: string, message: string, now: number): TaskStatus | undefined {
+  const status = task.status ?? {};
+  const told = status.conditions?.find((condition) => condition.type === 'Scheduled');
+  if (status.nodeName || isFinished(task)) return undefined;
+  if (told?.status === 'False' && told.reason === reason && told.message === message) return undefined;
+  return { ...status, conditions: withCondition(status.conditions, { type: 'Scheduled', status: 'False', reason, message }, now) };
+}
+
+/** Applies what the agent on `nodeName` reports; see the head of this file for what is refused. */
+export function reported(task: Task, nodeName: string, report: TaskReport, now: number): TaskStatus | Refusal {
+  const status = task.status ?? {};
+  if (task.metadata.uid !== report.uid) return { refused: 'the task was deleted; another one has its name' };
+  if (status.nodeName !== nodeName) return { refused: status.nodeName ? `the task is bound to node ${status.nodeName}` : 'the task is not bound to a node' };
+  if (status.bindings !== report.bindings) return { refused: `binding ${report.bindings} is over; the current one is ${status.bindings ?? 0}` };
+  if (report.attempt < (status.attempt ?? 0)) return { refused: `attempt ${report.attempt} is over; the current one is ${status.attempt ?? 0}` };
+  if (isFinished(task)) return { refused: `the task has finished: ${status.phase}` };
+  if (report.phase === 'Lost') {
+    return afterLoss({ ...task, status: { ...status, attempt: report.attempt } }, report.reason ?? 'Lost', report.message ?? 'the process is gone and nobody saw how it ended', now);
+  }
+  const kept = report.attempt > (status.attempt ?? 0) ? withoutAttempt(status) : withoutEnd(status);
+  const next: TaskStatus = {
+    ...kept,
+    phase: report.phase,
+    attempt: report.attempt,
+    ...pick(report, ['firstStartTime', 'startTime', 'finishTime', 'exitCode', 'signal', 'reason', 'message', 'usage', 'lastAttempt']),
+  };
+  next.conditions = phaseConditions(next, status.conditions, now);
+  return next;
+}
+
+/**
+ * The node is gone, or the attempt is, without a result: onNodeLost and backoffLimit decide.
+ */
+export function afterLoss(task: Task, reason: string, message: string, now: number): TaskStatus {
+  const status = task.status ?? {};
+  const end = { finishTime: timestamp(now), reason };
+  const policy = task.spec.onNodeLost ?? 'Reschedule';
+  if (reason === 'NodeLost' && policy === 'Wait') {
+    const next: TaskStatus = { ...status, phase: 'Unknown', reason, message: `${message}; waiting for the node, as onNodeLost says` };
+    next.conditions = withCondition(status.conditions, { type: 'Ready', status: 'Unknown', reason, message }, now);
+    return next;
+  }
+  const used = status.attempt ?? 0;
+  const spent = used >= attemptsMax(task.spec);
+  if (policy === 'Fail' || spent) {
+    const why = policy === 'Fail' ? `${message}; failed, as onNodeLost says` : `${message}; it was attempt ${used} of ${attemptsMax(task.spec)}`;
+    const next: TaskStatus = { ...status, ...end, phase: 'Failed', reason: spent && policy !== 'Fail' ? 'BackoffLimitExceeded' : reason, message: why };
+    next.conditions = phaseConditions(next, status.conditions, now);
+    return next;
+  }
+  const next: TaskStatus = {
+    ...withoutAttempt(status),
+    lastAttempt: endedAttempt({ ...status, ...end }),
+    phase: 'Pending',
+    reason,
+    message: `${message}; waiting for another node`,
+  };
+  delete next.nodeName;
+  delete next.scheduledTime;
+  next.conditions = withCondition(status.conditions, { type: 'Scheduled', status: 'False', reason, message }, now);
+  next.conditions = withCondition(next.conditions, { type: 'Ready', status: 'False', reason, message }, now);
+  return next;
+}
+
+/** A pending or bound task fails without another attempt (deadline passed while it waited, for example). */
+export function failed(task: Task, reason: string, message: string, now: number): TaskStatus {
+  const status = task.status ?? {};
+  const next: TaskStatus = { ...status, phase: 'Failed', reason, message, finishTime: status.finishTime ?? timestamp(now) };
+  next.conditions = phaseConditions(next, status.conditions, now);
+  return next;
+}
+
+function phaseConditions(status: TaskStatus, old: readonly Condition[] | undefined, now: number): Condition[] {
+  const message = status.message ?? '';
+  const running = status.phase === 'Running';
+  const reason = status.reason ?? (running ? 'Running' : status.phase === 'Succeeded' ? 'Completed' : status.phase === 'Failed' ? 'Error' : 'NotRunning');
+  let conditions = withCondition(old, { type: 'Ready', status: running ? 'True' : 'False', reason, message }, now);
+  if (status.phase === 'Succeeded') conditions = withCondition(conditions, { type: 'Complete', status: 'True', reason, message }, now);
+  if (status.phase === 'Failed') conditions = withCondition(conditions, { type: 'Failed', status: 'True', reason, message }, now);
+  if (status.phase === 'Succeeded' || status.phase === 'Failed') {
+    conditions = withCondition(conditions, { type: 'Finished', status: 'True', reason, message }, now);
+  }
+  return conditions;
+}
+
+function endedAttempt(status: TaskStatus): NonNullable<TaskStatus['lastAttempt']> {
+  return {
+    attempt: status.attempt ?? 0,
+    ...pick(status, ['nodeName', 'startTime', 'finishTime', 'exitCode', 'signal', 'reason']),
+  };
+}
+
+/** The status without what belongs to the end of an attempt: a report says all of that anew. */
+function withoutEnd(status: TaskStatus): TaskStatus {
+  const { finishTime: _f, exitCode: _e, signal: _s, reason: _r, message: _m, ...kept } = status;
+  return kept;
+}
+
+function withoutAttempt(status: TaskStatus): TaskStatus {
+  const { startTime: _s, usage: _u, ...kept } = withoutEnd(status);
+  return kept;
+}
+
+function pick<T extends object, K extends keyof T>(from: T, keys: readonly K[]): Pick<T, K> {
+  const picked: Partial<T> = {};
+  for (const key of keys) if (from[key] !== undefined) picked[key] = from[key];
+  return picked as Pick<T, K>;
+}
