@@ -1,0 +1,74 @@
+// validation.ts
+//
+// Everything that is wrong with one object by itself, all at once. The server refuses such an object; the command line
+// says the same before it sends anything.
+
+import { forbiddenField, invalidValue, required, type FieldProblem } from './errors.js';
+import type { KindDefinition } from './kind.js';
+import type { KubeObject, ObjectMeta } from './meta.js';
+import { labelProblem, labelsProblems, qualifiedNameProblem } from './names.js';
+
+/** Keys and values of all annotations together, UTF-8 bytes. */
+export const annotationBytesMax = 256 * 1024;
+
+/** Fills in the defaults of the schema and those that depend on other fields, in place. */
+export function applyDefaults(kind: KindDefinition, object: KubeObject): void {
+  kind.schema.applyDefaults(object);
+  if (kind.schema.problems(object).length === 0) kind.applyDefaults?.(object);
+}
+
+/**
+ * Problems of an object that has its defaults. Rules across fields are looked at when the shape is right: they take
+ * the types that the schema promises.
+ */
+export function objectProblems(kind: KindDefinition, object: KubeObject): FieldProblem[] {
+  const shape = kind.schema.problems(object);
+  if (shape.length > 0) {
+    const metadataIsWhole = !shape.some(({ field }) => field === '' || field.startsWith('metadata'));
+    return metadataIsWhole ? [...metadataProblems(kind, object.metadata), ...shape] : shape;
+  }
+  return [...metadataProblems(kind, object.metadata), ...(kind.validate?.(object) ?? [])];
+}
+
+export function metadataProblems(kind: KindDefinition, metadata: ObjectMeta): FieldProblem[] {
+  const problems: FieldProblem[] = [];
+  const { name, generateName, namespace } = metadata;
+  if (generateName) {
+    // What the server appends ends in a letter or digit; a prefix is judged with one.
+    const problem = kind.nameProblem(`${generateName}x`);
+    if (problem) problems.push(invalidValue('metadata.generateName', generateName, problem));
+  }
+  if (name) {
+    const problem = kind.nameProblem(name);
+    if (problem) problems.push(invalidValue('metadata.name', name, problem));
+  } else if (!generateName) {
+    problems.push(required('metadata.name', 'name or generateName is required'));
+  }
+  if (kind.namespaced) {
+    const problem = namespace ? labelProblem(namespace) : undefined;
+    if (problem) problems.push(invalidValue('metadata.namespace', namespace, problem));
+  } else if (namespace) {
+    problems.push(forbiddenField('metadata.namespace', 'not allowed on this type'));
+  }
+  problems.push(...labelsProblems(metadata.labels, 'metadata.labels'), ...annotationProblems(metadata.annotations));
+  (metadata.finalizers ?? []).forEach((finalizer, index) => {
+    const problem = qualifiedNameProblem(finalizer);
+    if (problem) problems.push(invalidValue(`metadata.finalizers[${index}]`, finalizer, problem));
+  });
+  return problems;
+}
+
+function annotationProblems(annotations: Record<string, string> | undefined): FieldProblem[] {
+  const problems: FieldProblem[] = [];
+  let bytes = 0;
+  for (const [key, value] of Object.entries(annotations ?? {})) {
+    bytes += Buffer.byteLength(key) + Buffer.byteLength(value);
+    // Kubernetes takes upper case in the prefix of an annotation key.
+    const problem = qualifiedNameProblem(key.toLowerCase());
+    if (problem) problems.push(invalidValue('metadata.annotations', key, problem));
+  }
+  if (bytes > annotationBytesMax) {
+    problems.push({ field: 'metadata.annotations', reason: 'FieldValueTooLong', message: `Too long: may not be more than ${annotationBytesMax} bytes` });
+  }
+  return problems;
+}
