@@ -66,7 +66,6 @@ export function boundTo(task: Task, nodeName: string, now: number): TaskStatus |
   if ((status.phase ?? 'Pending') !== 'Pending') return { refused: `the task is ${status.phase}` };
   return {
     ...withoutAttempt(status),
-    ...(status.attempt ? { lastAttempt: endedAttempt(status) } : {}),
     phase: 'Scheduled',
     nodeName,
     bindings: (status.bindings ?? 0) + 1,
