@@ -1,0 +1,49 @@
+// io.ts: what a command may touch of the outside, passed in so that tests see exactly what a user sees.
+
+export interface Output {
+  write(text: string): void;
+  /** Whether a person looks at it: colours, progress and redrawing are for them only. */
+  readonly isTerminal: boolean;
+  /** Size of the terminal; undefined where there is none. */
+  size(): { columns: number; rows: number } | undefined;
+}
+
+export interface Io {
+  stdin: AsyncIterable<Buffer | string>;
+  out: Output;
+  err: Output;
+  env: Readonly<Record<string, string | undefined>>;
+}
+
+/** What a test gives a command, and what it wrote. */
+export class MemoryOutput implements Output {
+  text = '';
+  constructor(readonly isTerminal = false) {}
+
+  write(text: string): void {
+    this.text += text;
+  }
+
+  size(): { columns: number; rows: number } | undefined {
+    return this.isTerminal ? { columns: 80, rows: 24 } : undefined;
+  }
+}
+
+export function processIo(): Io {
+  return { stdin: process.stdin, out: streamOutput(process.stdout), err: streamOutput(process.stderr), env: process.env };
+}
+
+function streamOutput(stream: NodeJS.WriteStream): Output {
+  // The reader of a pipe may leave early (`taskplane get tasks | head -1`): that ends us quietly, as it ends any filter.
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') process.exit(process.exitCode ?? 0);
+    throw error;
+  });
+  return {
+    write: (text) => void stream.write(text),
+    get isTerminal() {
+      return Boolean(stream.isTTY);
+    },
+    size: () => (stream.isTTY ? { columns: stream.columns || 80, rows: stream.rows || 24 } : undefined),
+  };
+}

@@ -1,0 +1,111 @@
+// build.mjs: bundles the TypeScript into dist/ with esbuild. Packages stay outside the bundle, so this takes well under
+// a second. Nothing is done when no source has changed since (bin/taskplane asks on every start).
+//
+//   node tools/build.mjs [--force]
+
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+export const root = fileURLToPath(new URL('..', import.meta.url));
+const sourceFolders = ['lib', 'api', 'apiserver', 'client', 'controllers', 'agent', 'cli', 'bench', 'tools'];
+const entries = { 'cli/main': 'cli/main.ts', 'bench/main': 'bench/main.ts', 'tools/generate-docs': 'tools/generate-docs.ts' };
+const stampPath = join(root, 'dist/.stamp');
+
+/** Changes whenever a source is added, removed or written. Sizes and times only: reading every file would take longer than the start. */
+function stampOfSources() {
+  const hash = createHash('sha1');
+  for (const file of ['package.json', 'tools/build.mjs']) hashFile(hash, join(root, file));
+  for (const folder of sourceFolders) hashFolder(hash, join(root, folder));
+  return hash.digest('hex');
+}
+
+function hashFolder(hash, folder) {
+  let names;
+  try {
+    names = readdirSync(folder, { withFileTypes: true });
+  } catch {
+    return;
+  }
+  for (const entry of names) {
+    const path = join(folder, entry.name);
+    if (entry.isDirectory()) hashFolder(hash, path);
+    else if (/\.ts$/.test(entry.name) && !/\.test\.ts$/.test(entry.name)) hashFile(hash, path);
+  }
+}
+
+function hashFile(hash, path) {
+  const { mtimeMs, size } = statSync(path);
+  hash.update(`${path}\0${mtimeMs}\0${size}\n`);
+}
+
+/** Whether dist/ is what the sources say. */
+export function isFresh() {
+  try {
+    return readFileSync(stampPath, 'utf8') === stampOfSources();
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * Builds when needed. Returns whether it did.
+ * @throws the error of esbuild, whose message names file and line
+ */
+export async function build({ force = false } = {}) {
+  if (!force && isFresh()) return false;
+  // Taken before the build: a file saved meanwhile makes the result stale, as it should.
+  const stamp = stampOfSources();
+  const esbuild = await import('esbuild');
+  const result = await esbuild.build({
+    absWorkingDir: root,
+    entryPoints: Object.fromEntries(Object.entries(entries).filter(([, source]) => existsSync(join(root, source)))),
+    outdir: join(root, 'dist'),
+    bundle: true,
+    splitting: true,
+    format: 'esm',
+    platform: 'node',
+    target: 'node20',
+    packages: 'external',
+    sourcemap: true,
+    chunkNames: 'chunks/[name]-[hash]',
+    logLevel: 'silent',
+    metafile: true,
+    write: false,
+  });
+  write(result.outputFiles);
+  writeAtomically(stampPath, stamp);
+  return true;
+}
+
+/** Chunks carry their hash in their name and go first, so that a program that starts meanwhile finds all it imports. */
+function write(files) {
+  const isEntry = (path) => Object.keys(entries).some((name) => path === join(root, 'dist', `${name}.js`));
+  for (const file of [...files].sort((a, b) => Number(isEntry(a.path)) - Number(isEntry(b.path)))) writeAtomically(file.path, file.contents);
+  const kept = new Set(files.map((file) => file.path));
+  const chunks = join(root, 'dist/chunks');
+  if (!existsSync(chunks)) return;
+  const dayAgo = Date.now() - 86_400_000;
+  for (const name of readdirSync(chunks)) {
+    const path = join(chunks, name);
+    // A running program may still import, lazily, a chunk of the build it was started from.
+    if (!kept.has(path) && statSync(path).mtimeMs < dayAgo) rmSync(path, { force: true });
+  }
+}
+
+function writeAtomically(path, contents) {
+  mkdirSync(join(path, '..'), { recursive: true });
+  const temporary = `${path}.${process.pid}`;
+  writeFileSync(temporary, contents);
+  renameSync(temporary, path);
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  try {
+    await build({ force: process.argv.includes('--force') });
+  } catch (error) {
+    process.stderr.write(`the build failed:\n${error.message}\n`);
+    process.exitCode = 1;
+  }
+}
