@@ -38,7 +38,7 @@ export type CauseReason =
   | 'UnexpectedServerResponse';
 
 export interface StatusCause {
-  reason?: CauseReason | string;
+  reason?: string;
   message?: string;
   field?: string;
 }
@@ -58,7 +58,7 @@ export interface Status {
   metadata: Record<string, never>;
   status: 'Success' | 'Failure';
   message?: string;
-  reason?: StatusReason | string;
+  reason?: string;
   details?: StatusDetails;
   code: number;
 }
