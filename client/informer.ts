@@ -1,0 +1,251 @@
+// informer.ts
+//
+// A copy of all objects of a kind, kept true: list, watch from there, and list again when the server no longer has the
+// changes in between. Readers get the copy and every change to it, in order, once.
+//
+// The loop below never gives up and leaves a watch for these reasons only:
+//
+//   the server's time for the watch is up    watch again, after the last change seen
+//   the connection broke                     wait, watch again after the last change seen
+//   410 Expired                              list again; readers get the difference
+//   the signal aborted                       end
+//
+// An object is never replaced by an older one: a network that repeats or delays cannot turn the copy back.
+
+import { isReason } from '../api/errors.js';
+import type { KindDefinition } from '../api/kind.js';
+import { objectKey, type KubeObject } from '../api/meta.js';
+import { assert } from '../lib/assert.js';
+import { sleep, type Clock } from '../lib/clock.js';
+import { deepFreeze } from '../lib/deep-freeze.js';
+import { Deferred } from '../lib/deferred.js';
+import type { Logger } from '../lib/log.js';
+import type { Random } from '../lib/random.js';
+import type { Service } from '../lib/service.js';
+import type { ApiClient, WatchEvent } from './api-client.js';
+import { Reconnect } from './reconnect.js';
+
+export type InformerChange<T> = { type: 'added' | 'modified' | 'deleted'; object: T; previous?: T };
+
+export interface InformerOptions<T extends KubeObject> {
+  client: ApiClient;
+  kind: KindDefinition<T>;
+  namespace?: string;
+  labelSelector?: string;
+  fieldSelector?: string;
+  clock: Clock;
+  random: Random;
+  logger: Logger;
+  /** Whether objects are frozen, so that a careless write fails at its own line. Default: in tests. */
+  freeze?: boolean;
+}
+
+const pageItemsMax = 5_000;
+/** Watches end after a time between this and twice this, so that connections spread over several API servers again. */
+const watchSecondsMin = 300;
+/** A watch that outlives its time by so much hangs: the server, or the way to it, is gone without a word. */
+const watchOvertimeMs = 30_000;
+
+export class Informer<T extends KubeObject> implements Service {
+  readonly name: string;
+  readonly #options: InformerOptions<T>;
+  readonly #logger: Logger;
+  readonly #freeze: boolean;
+  readonly #synced = new Deferred<void>();
+  readonly #handlers: ((changes: readonly InformerChange<T>[]) => void)[] = [];
+  #objects = new Map<string, T>();
+  #hasSynced = false;
+  /** Where to watch from; undefined before the first list and after Expired. */
+  #resourceVersion: string | undefined;
+
+  constructor(options: InformerOptions<T>) {
+    this.#options = options;
+    this.name = `${options.kind.plural} informer`;
+    this.#logger = options.logger.child({ informer: options.kind.plural });
+    this.#freeze = options.freeze ?? process.env['NODE_ENV'] === 'test';
+  }
+
+  /** Resolves when the first list is in the cache; stays pending when the informer is stopped before. */
+  get synced(): Promise<void> {
+    return this.#synced.promise;
+  }
+
+  get hasSynced(): boolean {
+    return this.#hasSynced;
+  }
+
+  /** resourceVersion up to which the copy is true, for tests and logs. */
+  get resourceVersion(): string | undefined {
+    return this.#resourceVersion;
+  }
+
+  /** @param key `namespace/name`, or `name` for kinds of no namespace (objectKey) */
+  get(key: string): T | undefined {
+    return this.#objects.get(key);
+  }
+
+  values(): IterableIterator<T> {
+    return this.#objects.values();
+  }
+
+  keys(): IterableIterator<string> {
+    return this.#objects.keys();
+  }
+
+  get size(): number {
+    return this.#objects.size;
+  }
+
+  /**
+   * Calls `handler` with every change, after the copy has it: one call per list and per received chunk. A handler that
+   * comes late first gets what is there, as added, before this returns. Objects are shared: never change them. A handler
+   * must not throw.
+   */
+  onChanges(handler: (changes: readonly InformerChange<T>[]) => void): void {
+    this.#handlers.push(handler);
+    if (this.#objects.size > 0) handler([...this.#objects.values()].map((object) => ({ type: 'added', object })));
+  }
+
+  /** Forgets all handlers: for whoever owns the informer when those that registered have ended and it goes on. */
+  detachHandlers(): void {
+    this.#handlers.length = 0;
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    const { kind, clock, random } = this.#options;
+    const reconnect = new Reconnect({ clock, random, logger: this.#logger });
+    while (!signal.aborted) {
+      try {
+        if (this.#resourceVersion === undefined) await this.#list(signal);
+        const startedMs = clock.monotonic();
+        await this.#watch(signal, () => reconnect.healthy());
+        // A server that ends watches at once must not be asked in a tight loop.
+        if (clock.monotonic() - startedMs < 1_000) await sleep(clock, 500 + random.integer(500), signal);
+      } catch (error) {
+        if (signal.aborted) break;
+        if (isReason(error, 'Expired', 'Gone')) this.#resourceVersion = undefined;
+        await reconnect.failed(`cannot watch ${kind.plural}; trying again`, error, signal);
+      }
+    }
+  }
+
+  async #list(signal: AbortSignal): Promise<void> {
+    const { client, kind, namespace, labelSelector, fieldSelector } = this.#options;
+    const found = new Map<string, T>();
+    let token: string | undefined;
+    let resourceVersion: string | undefined;
+    do {
+      const page = await client.list(kind, { namespace, labelSelector, fieldSelector, limit: pageItemsMax, ...(token ? { continue: token } : {}) });
+      if (signal.aborted) return;
+      for (const object of page.items) found.set(objectKey(object), object);
+      // All pages tell of the same revision, the first one's.
+      resourceVersion ??= page.metadata.resourceVersion;
+      token = page.metadata.continue || undefined;
+    } while (token !== undefined);
+    assert(resourceVersion !== undefined, `a list of ${kind.plural} carries a resourceVersion`);
+    this.#resourceVersion = resourceVersion;
+    this.#replace(found);
+  }
+
+  /** Takes a new list; tells the difference to the old one. */
+  #replace(found: Map<string, T>): void {
+    const changes: InformerChange<T>[] = [];
+    for (const [key, previous] of this.#objects) {
+      const object = found.get(key);
+      if (object?.metadata.uid !== previous.metadata.uid) changes.push({ type: 'deleted', object: previous });
+    }
+    for (const [key, object] of found) {
+      const previous = this.#objects.get(key);
+      if (previous && previous.metadata.uid === object.metadata.uid) {
+        if (previous.metadata.resourceVersion === object.metadata.resourceVersion) {
+          found.set(key, previous);
+          continue;
+        }
+        changes.push({ type: 'modified', object: this.#own(object), previous });
+      } else {
+        changes.push({ type: 'added', object: this.#own(object) });
+      }
+    }
+    this.#objects = found;
+    this.#tell(changes);
+    if (!this.#hasSynced) {
+      this.#hasSynced = true;
+      this.#synced.resolve();
+    }
+  }
+
+  async #watch(signal: AbortSignal, healthy: () => void): Promise<void> {
+    const { client, kind, namespace, labelSelector, fieldSelector, clock, random } = this.#options;
+    const timeoutSeconds = watchSecondsMin + random.integer(watchSecondsMin);
+    const hung = new AbortController();
+    const deadline = clock.timer(timeoutSeconds * 1_000 + watchOvertimeMs, () => hung.abort());
+    const either = AbortSignal.any([signal, hung.signal]);
+    try {
+      const batches = client.watchBatches(kind, {
+        namespace,
+        labelSelector,
+        fieldSelector,
+        resourceVersion: this.#resourceVersion,
+        allowWatchBookmarks: true,
+        timeoutSeconds,
+        signal: either,
+      });
+      for await (const batch of batches) {
+        if (signal.aborted) return;
+        healthy();
+        this.#apply(batch);
+      }
+    } finally {
+      deadline.cancel();
+    }
+  }
+
+  #apply(batch: readonly WatchEvent<T>[]): void {
+    const changes: InformerChange<T>[] = [];
+    for (const { type, object } of batch) {
+      const version = object.metadata.resourceVersion;
+      if (type === 'BOOKMARK') {
+        this.#advance(version);
+        continue;
+      }
+      const key = objectKey(object);
+      const previous = this.#objects.get(key);
+      if (type === 'DELETED') {
+        this.#advance(version);
+        if (!previous || isOlder(version, previous.metadata.resourceVersion)) continue;
+        this.#objects.delete(key);
+        changes.push({ type: 'deleted', object: this.#own(object), previous });
+        continue;
+      }
+      if (!isOlder(this.#resourceVersion, version)) continue;
+      this.#advance(version);
+      this.#objects.set(key, this.#own(object));
+      if (!previous) {
+        changes.push({ type: 'added', object });
+      } else if (previous.metadata.uid === object.metadata.uid) {
+        changes.push({ type: 'modified', object, previous });
+      } else {
+        changes.push({ type: 'deleted', object: previous }, { type: 'added', object });
+      }
+    }
+    this.#tell(changes);
+  }
+
+  #advance(version: string | undefined): void {
+    if (version !== undefined && isOlder(this.#resourceVersion, version)) this.#resourceVersion = version;
+  }
+
+  #own(object: T): T {
+    return this.#freeze ? deepFreeze(object) : object;
+  }
+
+  #tell(changes: readonly InformerChange<T>[]): void {
+    if (changes.length === 0) return;
+    for (const handler of this.#handlers) handler(changes);
+  }
+}
+
+/** Whether version `a` comes before `b`. Ours are decimal and grow (below 2^53); an absent one comes before all. */
+function isOlder(a: string | undefined, b: string | undefined): boolean {
+  return Number(a ?? 0) < Number(b ?? 0);
+}
