@@ -1,0 +1,165 @@
+// decode.ts: what the client sent, as a value. Nothing of it is trusted: not its type, size, depth or encoding.
+
+import { isUtf8 } from 'node:buffer';
+import { parseDocument } from 'yaml';
+import { ApiError, badRequest } from '../../api/errors.js';
+import { apiVersionOf, type KindDefinition } from '../../api/kind.js';
+import type { KubeObject } from '../../api/meta.js';
+import type { PatchType, Target } from '../resources/service.js';
+
+/** An object's body; beyond it 413, as the Kubernetes API server has it. */
+export const bodyBytesMax = 3 * 1024 * 1024;
+/** A bulk request's body. */
+export const bulkBodyBytesMax = 64 * 1024 * 1024;
+/** Mappings and lists inside each other: far beyond any real object, far below what exhausts the stack of the walks that follow. */
+export const depthMax = 200;
+
+const yamlTypes = new Set(['application/yaml', 'text/yaml', 'application/x-yaml', 'text/x-yaml']);
+
+export const patchTypes: readonly PatchType[] = [
+  'application/json-patch+json', 'application/merge-patch+json', 'application/strategic-merge-patch+json', 'application/apply-patch+yaml',
+];
+
+/** `application/json; charset=utf-8` -> `application/json`; empty when absent. */
+export function mediaType(contentType: string | undefined): string {
+  return (contentType ?? '').split(';')[0]!.trim().toLowerCase();
+}
+
+/** The value of a JSON or YAML body; a missing content type is JSON. @throws ApiError BadRequest, UnsupportedMediaType */
+export function decodeBody(body: Buffer, contentType: string | undefined): unknown {
+  const type = mediaType(contentType);
+  if (type === '' || type === 'application/json') return parseJson(body);
+  if (yamlTypes.has(type)) return parseYaml(body);
+  throw unsupported(contentType ?? '', ['application/json', 'application/yaml']);
+}
+
+/** @throws ApiError UnsupportedMediaType that names the types there are */
+export function patchType(contentType: string | undefined): PatchType {
+  const type = mediaType(contentType);
+  const known = patchTypes.find((patch) => patch === type);
+  if (!known) throw unsupported(contentType ?? '', patchTypes);
+  return known;
+}
+
+/** The value of a patch: apply patches are YAML (which JSON is part of), all others JSON. */
+export function decodePatch(body: Buffer, type: PatchType): unknown {
+  const patch = type === 'application/apply-patch+yaml' ? parseJsonOrYaml(body) : parseJson(body);
+  const listed = type === 'application/json-patch+json';
+  if (Array.isArray(patch) !== listed || typeof patch !== 'object' || patch === null) {
+    throw badRequest(`a patch of type ${type} must be ${listed ? 'a list of operations' : 'a mapping'}`);
+  }
+  return patch;
+}
+
+function unsupported(contentType: string, accepted: readonly string[]): ApiError {
+  const shown = JSON.stringify(contentType.slice(0, 100));
+  return new ApiError('UnsupportedMediaType', `the body of the request was in an unknown format (${shown}) - accepted media types include: ${accepted.join(', ')}`);
+}
+
+function textOf(body: Buffer): string {
+  if (body.length === 0) throw badRequest('the body of the request is empty');
+  if (!isUtf8(body)) throw badRequest('the body of the request is not UTF-8');
+  return body.toString('utf8');
+}
+
+function parseJson(body: Buffer): unknown {
+  const text = textOf(body);
+  if (bytesDepth(body) > depthMax) throw tooDeep();
+  try {
+    return JSON.parse(text) as unknown;
+  } catch (error) {
+    throw badRequest(`the body of the request is not JSON: ${(error as Error).message}`);
+  }
+}
+
+function parseYaml(body: Buffer): unknown {
+  const text = textOf(body);
+  let value: unknown;
+  try {
+    const document = parseDocument(text, { version: '1.1', merge: true, prettyErrors: true, maxAliasCount: 100 } as Parameters<typeof parseDocument>[1]);
+    if (document.errors[0]) throw document.errors[0];
+    value = document.toJS({ maxAliasCount: 100 }) as unknown;
+  } catch (error) {
+    if (error instanceof RangeError) throw tooDeep();
+    throw badRequest(`the body of the request is not YAML: ${(error as Error).message.split('\n')[0]}`);
+  }
+  if (valueDepth(value) > depthMax) throw tooDeep();
+  // Dates, byte strings and shared nodes become what JSON would have held.
+  return JSON.parse(JSON.stringify(value ?? null)) as unknown;
+}
+
+/** Server-side apply sends JSON text under a YAML type: try the fast reader first. */
+function parseJsonOrYaml(body: Buffer): unknown {
+  return body[0] === 0x7b ? parseJson(body) : parseYaml(body);
+}
+
+function tooDeep(): ApiError {
+  return badRequest(`the body of the request is nested more than ${depthMax} levels deep`);
+}
+
+/** How deep JSON text nests, without parsing it. */
+function bytesDepth(body: Buffer): number {
+  let depth = 0;
+  let deepest = 0;
+  let quoted = false;
+  for (let i = 0; i < body.length; i++) {
+    const byte = body[i];
+    if (quoted) {
+      if (byte === 0x5c) i++;
+      else if (byte === 0x22) quoted = false;
+    } else if (byte === 0x22) quoted = true;
+    else if (byte === 0x7b || byte === 0x5b) {
+      if (++depth > deepest) deepest = depth;
+    } else if (byte === 0x7d || byte === 0x5d) depth--;
+  }
+  return deepest;
+}
+
+const levelItemsMax = 1_000_000;
+
+/** Level by level, so that it needs no stack. Aliases may share nodes or form rings: what explodes counts as too deep. */
+function valueDepth(value: unknown): number {
+  let level: unknown[] = [value];
+  let depth = 0;
+  while (depth <= depthMax) {
+    level = level.flatMap((item) => (typeof item === 'object' && item !== null ? Object.values(item) : [])).filter((item) => typeof item === 'object' && item !== null);
+    depth++;
+    if (level.length === 0) return depth;
+    if (level.length > levelItemsMax) break;
+  }
+  return depthMax + 1;
+}
+
+export function isMapping(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/**
+ * The body as an object of the kind that the path names. Absent apiVersion, kind and metadata.namespace are filled in.
+ * @param name the name on the path, for PUT
+ * @throws ApiError BadRequest when body and path disagree
+ */
+export function asObject(value: unknown, target: Target, name: string | undefined): KubeObject {
+  if (!isMapping(value)) throw badRequest('the body of the request must be a mapping with apiVersion, kind and metadata');
+  fillType(value, target.kind);
+  const metadata = (value['metadata'] ??= {});
+  if (!isMapping(metadata)) throw badRequest('metadata must be a mapping');
+  const given = metadata['namespace'] ?? '';
+  const { namespace } = target;
+  if (given !== '' && given !== namespace) throw badRequest('the namespace of the provided object does not match the namespace sent on the request');
+  if (namespace !== undefined) metadata['namespace'] = namespace;
+  else delete metadata['namespace'];
+  if (name !== undefined) {
+    if (metadata['name'] === undefined) throw badRequest('the name of the object must be set in metadata.name');
+    if (metadata['name'] !== name) throw badRequest(`the name of the object (${String(metadata['name'])}) does not match the name on the URL (${name})`);
+  }
+  return value as KubeObject;
+}
+
+function fillType(value: Record<string, unknown>, kind: KindDefinition): void {
+  const apiVersion = apiVersionOf(kind);
+  value['kind'] ||= kind.kind;
+  value['apiVersion'] ||= apiVersion;
+  if (value['kind'] !== kind.kind) throw badRequest(`the kind in the data (${String(value['kind'])}) does not match the expected kind (${kind.kind})`);
+  if (value['apiVersion'] !== apiVersion) throw badRequest(`the API version in the data (${String(value['apiVersion'])}) does not match the expected API version (${apiVersion})`);
+}

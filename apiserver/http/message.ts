@@ -1,0 +1,49 @@
+// message.ts: requests and replies as values. The socket (server.ts) and the in-process transport turn theirs into these.
+
+import type { User } from '../resources/service.js';
+
+export interface ServerRequest {
+  method: string;
+  /** Percent-encoded, without the query. */
+  path: string;
+  query: URLSearchParams;
+  /** Lower-case names. */
+  headers: Readonly<Record<string, string | undefined>>;
+  /** Who asks, as authentication found; undefined when there were no credentials, or none that hold. */
+  user: User | undefined;
+  /** Reads the whole body, once. @throws ApiError RequestEntityTooLarge beyond `bytesMax` */
+  readBody(bytesMax: number): Promise<Buffer>;
+  /** Aborts when the client has gone away. */
+  signal: AbortSignal;
+}
+
+export interface ServerReply {
+  status: number;
+  /** Lower-case names; content-length is the socket's business. */
+  headers: Record<string, string | string[]>;
+  /** Text, or what writes it bit by bit once the headers are out. */
+  body: string | Buffer | ((output: ReplyOutput) => void | Promise<void>);
+}
+
+/** Where a streamed reply goes. */
+export interface ReplyOutput {
+  /** Never blocks; what the client has not taken yet is in `bufferedBytes`. */
+  write(chunk: string | Buffer): void;
+  readonly bufferedBytes: number;
+  /** Resolves when the client has taken what was written, or has gone. */
+  drained(): Promise<void>;
+  end(): void;
+  /** Aborts when the client goes away or the server stops; not on `end`. */
+  readonly signal: AbortSignal;
+}
+
+export const jsonType = 'application/json';
+
+export function jsonReply(status: number, value: unknown, headers: Record<string, string | string[]> = {}): ServerReply {
+  return textReply(status, `${JSON.stringify(value)}\n`, headers);
+}
+
+/** @param text JSON text */
+export function textReply(status: number, text: string, headers: Record<string, string | string[]> = {}): ServerReply {
+  return { status, headers: { 'content-type': jsonType, ...headers }, body: text };
+}

@@ -1,0 +1,77 @@
+// watch-reply.ts
+//
+// The body of a watch: one JSON text per line. A client that reads too slowly is not waited for: past a bound it gets
+// 410 and lists again, which is cheaper than holding everything back for it.
+
+import { expired, type Status } from '../../api/errors.js';
+import { Deferred } from '../../lib/deferred.js';
+import type { Rendered, WatchSink } from '../resources/service.js';
+import type { ReplyOutput } from './message.js';
+import type { Shaper } from './table.js';
+
+/** Bytes that a watcher may leave unread, beside the objects that it asked to begin with. */
+export const watchBufferBytesMax = 8 * 1024 * 1024;
+
+export class WatchReply implements WatchSink {
+  readonly #shaper: Shaper;
+  readonly #ended = new Deferred<void>();
+  #output: ReplyOutput | undefined;
+  /** Lines of this tick: written together, so that a burst of events costs one write. */
+  #lines = '';
+  #flushQueued = false;
+  #over = false;
+  #bytesMax = watchBufferBytesMax;
+
+  constructor(shaper: Shaper) {
+    this.#shaper = shaper;
+  }
+
+  event(type: 'ADDED' | 'MODIFIED' | 'DELETED' | 'BOOKMARK', object: Rendered): void {
+    if (this.#over) return;
+    this.#line(`{"type":"${type}","object":${type === 'BOOKMARK' ? this.#shaper.bookmark(object) : this.#shaper.event(object)}}\n`);
+  }
+
+  end(status: Status | undefined): void {
+    if (this.#over) return;
+    if (status) this.#line(`{"type":"ERROR","object":${JSON.stringify(status)}}\n`);
+    this.#over = true;
+    this.#ended.resolve();
+  }
+
+  /** Writes until the watch ends or the client goes; what came before waits for it. Resolves when it is over. */
+  async writeTo(output: ReplyOutput, stop: () => void): Promise<void> {
+    this.#output = output;
+    const gone = (): void => {
+      this.#over = true;
+      this.#ended.resolve();
+    };
+    if (output.signal.aborted) gone();
+    output.signal.addEventListener('abort', gone, { once: true });
+    // However many objects there are to begin with, they are no sign of a slow reader.
+    this.#bytesMax += Buffer.byteLength(this.#lines);
+    this.#flush();
+    await this.#ended.promise;
+    output.signal.removeEventListener('abort', gone);
+    stop();
+    this.#flush();
+    output.end();
+  }
+
+  #line(line: string): void {
+    this.#lines += line;
+    if (this.#flushQueued || !this.#output) return;
+    this.#flushQueued = true;
+    process.nextTick(() => this.#flush());
+  }
+
+  #flush(): void {
+    this.#flushQueued = false;
+    if (this.#lines === '' || !this.#output) return;
+    const lines = this.#lines;
+    this.#lines = '';
+    this.#output.write(lines);
+    if (this.#output.bufferedBytes > this.#bytesMax && !this.#over) {
+      this.end(expired(`the watch is closed because its reader has left more than ${watchBufferBytesMax} bytes unread; list again`).toStatus());
+    }
+  }
+}
