@@ -22,6 +22,17 @@ export function applyDefaults(kind: KindDefinition, object: KubeObject): void {
  * the types that the schema promises.
  */
 export function objectProblems(kind: KindDefinition, object: KubeObject): FieldProblem[] {
+  const problems = allProblems(kind, object);
+  return kind.kind === 'Secret' ? problems.map(withoutValue) : problems;
+}
+
+/** What a Secret holds never appears in an error. */
+function withoutValue(problem: FieldProblem): FieldProblem {
+  if (!/^(data|stringData)\b/.test(problem.field)) return problem;
+  return { ...problem, message: problem.message.replace(/^(\w+ value): .*: (?=\S)/s, '$1: (hidden): ') };
+}
+
+function allProblems(kind: KindDefinition, object: KubeObject): FieldProblem[] {
   const shape = kind.schema.problems(object);
   if (shape.length > 0) {
     const metadataIsWhole = !shape.some(({ field }) => field === '' || field.startsWith('metadata'));

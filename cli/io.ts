@@ -1,7 +1,7 @@
 // io.ts: what a command may touch of the outside, passed in so that tests see exactly what a user sees.
 
 export interface Output {
-  write(text: string): void;
+  write(text: string | Uint8Array): void;
   /** Whether a person looks at it: colours, progress and redrawing are for them only. */
   readonly isTerminal: boolean;
   /** Size of the terminal; undefined where there is none. */
@@ -20,8 +20,8 @@ export class MemoryOutput implements Output {
   text = '';
   constructor(readonly isTerminal = false) {}
 
-  write(text: string): void {
-    this.text += text;
+  write(text: string | Uint8Array): void {
+    this.text += typeof text === 'string' ? text : Buffer.from(text).toString('utf8');
   }
 
   size(): { columns: number; rows: number } | undefined {

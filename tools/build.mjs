@@ -31,7 +31,7 @@ function hashFolder(hash, folder) {
   for (const entry of names) {
     const path = join(folder, entry.name);
     if (entry.isDirectory()) hashFolder(hash, path);
-    else if (/\.ts$/.test(entry.name) && !/\.test\.ts$/.test(entry.name)) hashFile(hash, path);
+    else if (entry.name.endsWith('.ts') && !entry.name.endsWith('.test.ts')) hashFile(hash, path);
   }
 }
 

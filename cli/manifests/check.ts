@@ -53,12 +53,19 @@ function checkDocument(document: ManifestDocument): { kind: KindDefinition; obje
 
   const object = value as KubeObject;
   const unknown = kind.schema.unknownFields(object).map((field): Problem => ({ source, line: lineOf(field), message: unknownField(kind, field) }));
-  const complete = structuredClone(object);
+  const complete = withoutNulls(object) as KubeObject;
   (complete as { metadata?: unknown }).metadata ??= {};
   applyDefaults(kind, complete);
   const wrong = objectProblems(kind, complete).map(({ field, message }): Problem => ({ source, line: lineOf(field), message: `${field}: ${message}` }));
   const problems = [...unknown, ...wrong];
   return problems.length > 0 ? { problems } : { kind, object };
+}
+
+/** A copy without nulls: to the server they are as good as absent. */
+function withoutNulls(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(withoutNulls);
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(Object.entries(value).filter(([, inner]) => inner !== null && inner !== undefined).map(([key, inner]) => [key, withoutNulls(inner)]));
 }
 
 function unknownKind(apiVersion: string, kind: string): string {
