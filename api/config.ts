@@ -2,7 +2,7 @@
 
 import { Type } from 'typebox';
 import { forbiddenField, invalidValue, type FieldProblem } from './errors.js';
-import { ageColumn, nameColumn, type KindDefinition } from './kind.js';
+import { ageColumn, nameColumn, type KindDefinition, type PrinterColumn } from './kind.js';
 import { ObjectMeta, type KubeObject } from './meta.js';
 import { configKeyProblem, subdomainProblem } from './names.js';
 import { ObjectSchema } from './schema.js';
@@ -64,7 +64,7 @@ const common = {
   nameProblem: subdomainProblem,
 } as const;
 
-const dataColumn = (count: (object: ConfigMap | Secret) => number) => ({
+const dataColumn = (count: (object: ConfigMap | Secret) => number): PrinterColumn<ConfigMap | Secret> => ({
   name: 'Data',
   type: 'string',
   priority: 0,
@@ -92,7 +92,7 @@ export const configMapKind: KindDefinition<ConfigMap> = {
     nameColumn,
     dataColumn((object) => Object.keys(object.data ?? {}).length + Object.keys((object as ConfigMap).binaryData ?? {}).length),
     ageColumn,
-  ] as KindDefinition<ConfigMap>['columns'],
+  ],
 };
 
 export const secretKind: KindDefinition<Secret> = {
@@ -128,5 +128,5 @@ export const secretKind: KindDefinition<Secret> = {
     { name: 'Type', type: 'string', priority: 0, description: 'What the secret is for.', cell: (secret) => secret.type ?? 'Opaque' },
     dataColumn((object) => Object.keys(object.data ?? {}).length),
     ageColumn,
-  ] as KindDefinition<Secret>['columns'],
+  ],
 };

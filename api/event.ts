@@ -90,5 +90,5 @@ export const eventKind: KindDefinition<Event> = {
     { name: 'First Seen', type: 'string', priority: 1, description: 'Time since it first happened.', cell: (event, now) => age(event.firstTimestamp ?? event.eventTime, now) },
     { name: 'Count', type: 'string', priority: 1, description: 'How often it happened.', cell: (event) => String(event.count ?? 1) },
     { name: 'Name', type: 'string', format: 'name', priority: 1, description: 'Name of the event.', cell: (event) => event.metadata.name ?? '' },
-  ] as KindDefinition<Event>['columns'],
+  ],
 };

@@ -16,6 +16,9 @@ export interface PrinterColumn<T = KubeObject> {
   cell(object: T, now: number): string | number | boolean | null;
 }
 
+/** Declared as a method, whose parameters TypeScript compares both ways: a definition of one kind is a definition of any. */
+type FieldReader<T> = { read(object: T): string }['read'];
+
 export interface KindDefinition<T extends KubeObject = KubeObject> extends ResourceName {
   /** Empty for the core group. */
   group: string;
@@ -44,7 +47,7 @@ export interface KindDefinition<T extends KubeObject = KubeObject> extends Resou
   /** What may not change between the stored object and its successor. */
   validateUpdate?(object: T, old: T): FieldProblem[];
   /** Fields that a field selector may name, besides metadata.name and metadata.namespace; absent values are ''. */
-  selectableFields?: Readonly<Record<string, (object: T) => string>>;
+  selectableFields?: Readonly<Record<string, FieldReader<T>>>;
 }
 
 /** `v1`, `taskplane.dev/v1`. */

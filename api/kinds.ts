@@ -12,7 +12,7 @@ import { taskKind } from './task.js';
 /** In the order of discovery: the core group first. */
 export const kinds: readonly KindDefinition[] = [
   namespaceKind, nodeKind, configMapKind, secretKind, eventKind, podKind, leaseKind, taskKind,
-] as unknown as readonly KindDefinition[];
+];
 
 const byPlural = new Map(kinds.map((kind) => [`${kind.group}/${kind.version}/${kind.plural}`, kind]));
 const byKind = new Map(kinds.map((kind) => [`${apiVersionOf(kind)}/${kind.kind}`, kind]));

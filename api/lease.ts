@@ -52,5 +52,5 @@ export const leaseKind: KindDefinition<Lease> = {
     nameColumn,
     { name: 'Holder', type: 'string', priority: 0, description: 'Who holds the lease.', cell: (lease) => lease.spec?.holderIdentity ?? '' },
     ageColumn,
-  ] as KindDefinition<Lease>['columns'],
+  ],
 };

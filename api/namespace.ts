@@ -42,5 +42,5 @@ export const namespaceKind: KindDefinition<Namespace> = {
     nameColumn,
     { name: 'Status', type: 'string', priority: 0, description: 'Active or Terminating.', cell: (namespace) => (namespace.metadata.deletionTimestamp ? 'Terminating' : (namespace.status?.phase ?? 'Active')) },
     ageColumn,
-  ] as KindDefinition<Namespace>['columns'],
+  ],
 };

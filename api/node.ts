@@ -138,5 +138,5 @@ export const nodeKind: KindDefinition<Node> = {
     { name: 'OS-Image', type: 'string', priority: 1, description: 'Operating system.', cell: (node) => node.status?.nodeInfo?.osImage ?? '<unknown>' },
     { name: 'Kernel-Version', type: 'string', priority: 1, description: 'Kernel.', cell: (node) => node.status?.nodeInfo?.kernelVersion ?? '<unknown>' },
     { name: 'Isolation', type: 'string', priority: 1, description: 'How tasks are isolated.', cell: (node) => node.status?.nodeInfo?.containerRuntimeVersion ?? '<unknown>' },
-  ] as KindDefinition<Node>['columns'],
+  ],
 };

@@ -92,7 +92,7 @@ export const podKind: KindDefinition<Pod> = {
   ),
   statusSubresource: true,
   verbs: ['get', 'list', 'watch'],
-  projectionOf: { kind: taskKind as unknown as KindDefinition, project: (object) => podOf(object as Task) },
+  projectionOf: { kind: taskKind, project: (object) => podOf(object as Task) },
   nameProblem: subdomainProblem,
   selectableFields: {
     'spec.nodeName': (pod) => pod.spec.nodeName ?? '',
@@ -103,6 +103,6 @@ export const podKind: KindDefinition<Pod> = {
     { name: 'Status', type: 'string', priority: 0, description: 'Phase.', cell: (pod) => pod.status.phase },
     { name: 'Node', type: 'string', priority: 0, description: 'Node.', cell: (pod) => pod.spec.nodeName ?? '<none>' },
     ageColumn,
-  ] as KindDefinition<Pod>['columns'],
+  ],
 };
 

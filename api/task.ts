@@ -318,7 +318,7 @@ export const taskKind: KindDefinition<Task> = {
     { name: 'Memory', type: 'string', priority: 1, description: 'Memory requested.', cell: (task) => String(task.spec.resources?.requests?.['memory'] ?? '') },
     { name: 'Command', type: 'string', priority: 1, description: 'What it runs.', cell: (task) => commandText(task.spec) },
     { name: 'Message', type: 'string', priority: 1, description: 'Why the task is in this phase.', cell: (task) => task.status?.message ?? '' },
-  ] as KindDefinition<Task>['columns'],
+  ],
 };
 
 const commandTextLengthMax = 40;
