@@ -1,0 +1,125 @@
+// metrics.ts: what the server counts, for Prometheus. Names follow the Kubernetes API server's where it has the same thing.
+
+import { monitorEventLoopDelay, type IntervalHistogram } from 'node:perf_hooks';
+import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
+import type { ServerReply } from './message.js';
+
+/** Read when somebody asks for the metrics. */
+export interface MetricSources {
+  /** How many agents are present. */
+  presenceCount(): number;
+}
+
+export interface CommitObserver {
+  /** A batch of writes was committed (or failed as a whole). */
+  observeCommit(writes: number, seconds: number): void;
+}
+
+export class ServerMetrics implements CommitObserver {
+  readonly #registry = new Registry();
+  readonly #requests: Counter;
+  readonly #latency: Histogram;
+  readonly #inFlight: Gauge;
+  readonly #watchers: Gauge;
+  readonly #rejected: Counter;
+  readonly #tunnels: Gauge;
+  readonly #commitWrites: Histogram;
+  readonly #commitSeconds: Histogram;
+  /** Looking a series up by its labels costs more than counting: keep the handles. */
+  readonly #series = new Map<string, { count: { inc(): void }; observe(seconds: number): void }>();
+  #eventLoopDelay: IntervalHistogram | undefined;
+
+  /** @param options.process false leaves out what belongs to the whole process (in-process servers in tests) */
+  constructor(sources: MetricSources, options: { process: boolean }) {
+    const registers = [this.#registry];
+    const labelNames = ['verb', 'resource', 'code'];
+    this.#requests = new Counter({ name: 'apiserver_request_total', help: 'Requests by verb, resource and HTTP code.', labelNames, registers });
+    this.#latency = new Histogram({
+      name: 'apiserver_request_duration_seconds',
+      help: 'Seconds from the headers of a request to those of its reply, by verb and resource; watches and logs until they started.',
+      labelNames: ['verb', 'resource'],
+      buckets: [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
+      registers,
+    });
+    this.#inFlight = new Gauge({ name: 'apiserver_current_inflight_requests', help: 'Requests that are being handled, watches and logs left out.', registers });
+    this.#watchers = new Gauge({ name: 'apiserver_longrunning_requests', help: 'Open streams by verb and resource.', labelNames: ['verb', 'resource'], registers });
+    this.#rejected = new Counter({ name: 'apiserver_rejected_requests_total', help: 'Requests that were refused because too many were in flight.', registers });
+    this.#tunnels = new Gauge({ name: 'taskplane_agent_tunnels', help: 'Agents whose tunnel is connected to this server.', registers });
+    this.#commitWrites = new Histogram({ name: 'taskplane_store_commit_writes', help: 'Writes per commit of the store.', buckets: [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024], registers });
+    this.#commitSeconds = new Histogram({
+      name: 'taskplane_store_commit_duration_seconds',
+      help: 'Seconds that one commit of the store took.',
+      buckets: [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5],
+      registers,
+    });
+    new Gauge({ name: 'taskplane_present_agents', help: 'Agents that are present.', registers, collect() { this.set(sources.presenceCount()); } });
+    if (options.process) this.#processMetrics(registers);
+  }
+
+  #processMetrics(registers: Registry[]): void {
+    collectDefaultMetrics({ register: this.#registry });
+    const delay = monitorEventLoopDelay({ resolution: 10 });
+    delay.enable();
+    this.#eventLoopDelay = delay;
+    new Gauge({
+      name: 'taskplane_event_loop_delay_seconds',
+      help: 'How late the event loop was since the last scrape, by quantile.',
+      labelNames: ['quantile'],
+      registers,
+      collect() {
+        for (const quantile of [50, 90, 99]) this.set({ quantile: String(quantile / 100) }, delay.percentile(quantile) / 1e9);
+        this.set({ quantile: '1' }, delay.max / 1e9);
+        delay.reset();
+      },
+    });
+  }
+
+  /** Releases the monitor of the event loop. */
+  close(): void {
+    this.#eventLoopDelay?.disable();
+  }
+
+  requestStarted(): void {
+    this.#inFlight.inc();
+  }
+
+  requestEnded(): void {
+    this.#inFlight.dec();
+  }
+
+  requestRejected(): void {
+    this.#rejected.inc();
+  }
+
+  /** The headers of the reply are known. */
+  replied(verb: string, resource: string, code: number, seconds: number): void {
+    const key = `${verb} ${resource} ${code}`;
+    let series = this.#series.get(key);
+    if (!series) {
+      const latency = this.#latency.labels({ verb, resource });
+      series = { count: this.#requests.labels({ verb, resource, code: String(code) }), observe: (value) => latency.observe(value) };
+      this.#series.set(key, series);
+    }
+    series.count.inc();
+    series.observe(seconds);
+  }
+
+  streamStarted(verb: string, resource: string): () => void {
+    const gauge = this.#watchers.labels({ verb, resource });
+    gauge.inc();
+    return () => gauge.dec();
+  }
+
+  setTunnels(count: number): void {
+    this.#tunnels.set(count);
+  }
+
+  observeCommit(writes: number, seconds: number): void {
+    this.#commitWrites.observe(writes);
+    this.#commitSeconds.observe(seconds);
+  }
+
+  async reply(): Promise<ServerReply> {
+    return { status: 200, headers: { 'content-type': this.#registry.contentType }, body: await this.#registry.metrics() };
+  }
+}
