@@ -1,0 +1,118 @@
+// admission.ts: from what a client sent to an object that may be stored, or every reason why it may not.
+
+import { badRequest, forbiddenField, invalid, invalidValue, required, type FieldProblem } from '../../api/errors.js';
+import { apiVersionOf, type KindDefinition } from '../../api/kind.js';
+import type { KubeObject, ObjectMeta } from '../../api/meta.js';
+import { objectProblems } from '../../api/validation.js';
+import type { Caller, Target, WriteOptions } from './service.js';
+
+/** Objects nest at most so deep: far more than any schema needs, far less than the stack holds. */
+const depthMax = 100;
+
+type Mapping = Record<string, unknown>;
+
+export function isMapping(value: unknown): value is Mapping {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** Absent, or a list or mapping of nothing: stored as absent, so that the two are no difference. */
+export function isEmpty(value: unknown): boolean {
+  return value === undefined || (typeof value === 'object' && value !== null && Object.keys(value).length === 0);
+}
+
+/**
+ * A private copy of what a client sent as an object of this kind: nulls are left out, as Kubernetes has it, fields that
+ * the schema does not know are refused, warned of or dropped, apiVersion, kind and metadata are there.
+ * @throws ApiError BadRequest
+ */
+export function decodeObject(caller: Caller, kind: KindDefinition, body: unknown, fieldValidation: WriteOptions['fieldValidation'] = 'Warn'): KubeObject {
+  if (!isMapping(body)) throw badRequest(`the body must be one object of kind ${kind.kind}`);
+  const object = withoutNulls(body, 0) as Mapping;
+  const { apiVersion = apiVersionOf(kind), kind: kindName = kind.kind, metadata = {}, ...rest } = object;
+  if (kindName !== kind.kind) throw badRequest(`${describe(kindName)} in version ${JSON.stringify(apiVersion)} cannot be handled as a ${kind.kind}: the path names ${kind.plural}`);
+  if (apiVersion !== apiVersionOf(kind)) throw badRequest(`the API version in the data (${describe(apiVersion)}) does not match the expected API version (${apiVersionOf(kind)})`);
+  // A wrong type of metadata is left for the schema to name, beside whatever else is wrong.
+  const decoded: KubeObject = { apiVersion, kind: kindName, metadata: metadata as ObjectMeta, ...rest } as KubeObject;
+  settleUnknownFields(caller, kind, decoded, fieldValidation);
+  return decoded;
+}
+
+function settleUnknownFields(caller: Caller, kind: KindDefinition, object: KubeObject, fieldValidation: 'Strict' | 'Warn' | 'Ignore'): void {
+  const unknown = kind.schema.unknownFields(object);
+  if (unknown.length === 0) return;
+  const texts = unknown.map((field) => `unknown field ${JSON.stringify(field)}`);
+  if (fieldValidation === 'Strict') {
+    throw badRequest(`${kind.kind} in version ${JSON.stringify(kind.version)} cannot be handled as a ${kind.kind}: strict decoding error: ${texts.join(', ')}`);
+  }
+  if (fieldValidation === 'Warn') for (const text of texts) caller.warn(text);
+  kind.schema.prune(object);
+}
+
+/** @throws ApiError BadRequest when it nests too deep */
+export function withoutNulls(value: unknown, depth: number): unknown {
+  if (typeof value !== 'object' || value === null) return value;
+  if (depth >= depthMax) throw badRequest(`the object is nested deeper than ${depthMax} levels`);
+  if (Array.isArray(value)) return value.map((item) => withoutNulls(item, depth + 1));
+  const copy: Mapping = {};
+  for (const key of Object.keys(value)) {
+    const child = (value as Mapping)[key];
+    // A JSON key of this name would become the copy's prototype.
+    if (child === null || child === undefined || key === '__proto__') continue;
+    copy[key] = withoutNulls(child, depth + 1);
+  }
+  return copy;
+}
+
+/**
+ * Puts the object in the namespace of the request.
+ * @throws ApiError BadRequest when it names another one
+ */
+export function settleNamespace(target: Target, object: KubeObject): void {
+  const { metadata } = object;
+  if (!isMapping(metadata)) return;
+  if (!target.kind.namespaced) delete metadata['namespace'];
+  else if (!metadata.namespace) metadata.namespace = target.namespace!;
+  else if (metadata.namespace !== target.namespace) throw badRequest('the namespace of the provided object does not match the namespace sent on the request');
+}
+
+/** @throws ApiError Invalid with every problem of the object, and `more` */
+export function refuseInvalid(kind: KindDefinition, object: KubeObject, more: readonly FieldProblem[] = []): void {
+  const problems = [...objectProblems(kind, object), ...more];
+  if (problems.length === 0) return;
+  const metadata: ObjectMeta = isMapping(object.metadata) ? object.metadata : {};
+  const name = metadata.name ?? metadata.generateName ?? '';
+  throw invalid(kind, typeof name === 'string' ? name : '', kind.kind === 'Secret' ? problems.map(redacted) : problems);
+}
+
+/** Values of a Secret never appear in an error. */
+function redacted(problem: FieldProblem): FieldProblem {
+  if (!/^(data|stringData)\b/.test(problem.field)) return problem;
+  return { ...problem, message: problem.message.replace(/^(\w+ value): .*: (?=\S)/s, '$1: (hidden): ') };
+}
+
+/** Rules of ownerReferences; the schema has looked at their shape if `metadata` is as it promises. */
+export function ownerProblems(metadata: ObjectMeta): FieldProblem[] {
+  if (!isMapping(metadata) || !Array.isArray(metadata.ownerReferences)) return [];
+  const problems: FieldProblem[] = [];
+  let controllers = 0;
+  (metadata.ownerReferences as unknown[]).forEach((owner, index) => {
+    if (!isMapping(owner)) return;
+    for (const field of ['apiVersion', 'kind', 'name', 'uid']) if (owner[field] === '') problems.push(required(`metadata.ownerReferences[${index}].${field}`));
+    if (owner['controller'] === true && ++controllers === 2) {
+      problems.push(invalidValue('metadata.ownerReferences', owner['name'], 'Only one reference can have Controller set to true'));
+    }
+  });
+  return problems;
+}
+
+/** An object that is being deleted gets no new finalizers. */
+export function finalizerProblems(metadata: ObjectMeta, old: ObjectMeta): FieldProblem[] {
+  if (!old.deletionTimestamp || !Array.isArray(metadata.finalizers)) return [];
+  const added = metadata.finalizers.filter((finalizer) => !(old.finalizers ?? []).includes(finalizer));
+  if (added.length === 0) return [];
+  return [forbiddenField('metadata.finalizers', `no new finalizers can be added if the object is being deleted, found new finalizers ${JSON.stringify(added)}`)];
+}
+
+function describe(value: unknown): string {
+  return typeof value === 'string' ? value : JSON.stringify(value);
+}

@@ -1,0 +1,109 @@
+// create.ts: from a client's new object to the one that is stored.
+
+import { alreadyExists, badRequest } from '../../api/errors.js';
+import type { KindDefinition } from '../../api/kind.js';
+import { timestamp, type KubeObject, type ObjectMeta } from '../../api/meta.js';
+import { namespaceKind } from '../../api/namespace.js';
+import { applyDefaults } from '../../api/validation.js';
+import type { Clock } from '../../lib/clock.js';
+import type { Random } from '../../lib/random.js';
+import { encodeObject, Entry } from '../storage/entry.js';
+import { decodeObject, isEmpty, isMapping, ownerProblems, refuseInvalid, settleNamespace } from './admission.js';
+import type { Mutator } from './mutator.js';
+import { refuseClosedNamespace } from './namespaces.js';
+import type { ObjectCache } from './object-cache.js';
+import { objectStoreKey } from './registry-keys.js';
+import { RenderedObject } from './rendering.js';
+import type { Caller, Rendered, Target, WriteOptions } from './service.js';
+import { toClientError } from './store-errors.js';
+import { strategyOf } from './strategies/index.js';
+
+const generatedNameTriesMax = 8;
+const generatedSuffixLength = 5;
+/** Room for the suffix: a longer prefix is cut, as Kubernetes does. */
+const generatedPrefixLengthMax = 253 - generatedSuffixLength;
+const generatedLabelPrefixLengthMax = 63 - generatedSuffixLength;
+
+export interface Created {
+  readonly rendered: Rendered;
+  readonly name: string;
+  /** Empty for a dry run. */
+  readonly resourceVersion: string;
+}
+
+export class Creator {
+  constructor(private readonly options: { cache: ObjectCache; mutator: Mutator; clock: Clock; random: Random }) {}
+
+  async create(caller: Caller, target: Target, body: KubeObject, options: WriteOptions): Promise<Created> {
+    const object = this.prepare(caller, target, body, options);
+    await this.#refuseClosedNamespace(target, object);
+    return this.#store(target, object, options.dryRun ?? false);
+  }
+
+  /**
+   * The object as it would be stored, except for a generated name.
+   * @throws ApiError BadRequest, Forbidden, Invalid
+   */
+  prepare(caller: Caller, target: Target, body: unknown, options: WriteOptions): KubeObject {
+    const { kind } = target;
+    const decoded = decodeObject(caller, kind, body, options.fieldValidation);
+    if (isMapping(decoded.metadata) && decoded.metadata.resourceVersion) throw badRequest('resourceVersion should not be set on objects to be created');
+    settleNamespace(target, decoded);
+    if (kind.statusSubresource) delete decoded.status;
+    const now = this.options.clock.now();
+    if (isMapping(decoded.metadata)) decoded.metadata = this.#newMetadata(decoded.metadata, now);
+    applyDefaults(kind, decoded);
+    refuseInvalid(kind, decoded, ownerProblems(decoded.metadata));
+
+    const strategy = strategyOf(kind);
+    strategy.refuseWrite?.({ ...target, name: decoded.metadata.name ?? '' });
+    strategy.prepareForCreate?.(decoded, now);
+    return decoded;
+  }
+
+  #newMetadata(given: ObjectMeta, now: number): ObjectMeta {
+    const { name, generateName, namespace, labels, annotations, ownerReferences, finalizers } = given;
+    const metadata: ObjectMeta = { name, generateName, namespace, labels, annotations, ownerReferences, finalizers };
+    for (const key of Object.keys(metadata) as (keyof ObjectMeta)[]) if (isEmpty(metadata[key])) delete metadata[key];
+    return { ...metadata, uid: this.options.random.uuid(), creationTimestamp: timestamp(now), generation: 1 };
+  }
+
+  async #refuseClosedNamespace(target: Target, object: KubeObject): Promise<void> {
+    const { kind, namespace } = target;
+    if (!kind.namespaced || namespace === undefined) return;
+    const stored = await this.options.mutator.find(objectStoreKey(namespaceKind, namespace, undefined));
+    refuseClosedNamespace(kind, object.metadata.name ?? '', namespace, stored?.object);
+  }
+
+  async #store({ kind, namespace }: Target, object: KubeObject, dryRun: boolean): Promise<Created> {
+    const { name, generateName = '' } = object.metadata;
+    for (let tries = name ? generatedNameTriesMax : 1; ; tries++) {
+      const named = name ?? this.#generatedName(kind, generateName);
+      // In the order in which clients like to read it: the name first.
+      const final: KubeObject = name ? object : { ...object, metadata: { name: named, ...object.metadata } };
+      const stored = await this.offer(kind, namespace, final, dryRun);
+      if (stored) return stored;
+      if (tries >= generatedNameTriesMax) throw alreadyExists(kind, named);
+    }
+  }
+
+  /** Undefined when an object of this name exists. @throws ApiError what the store's failure means */
+  async offer(kind: KindDefinition, namespace: string | undefined, object: KubeObject, dryRun: boolean): Promise<Created | undefined> {
+    const { cache, mutator } = this.options;
+    const key = objectStoreKey(kind, object.metadata.name!, namespace);
+    if (dryRun) return (await mutator.find(key)) ? undefined : { rendered: new RenderedObject(object), name: object.metadata.name!, resourceVersion: '' };
+    const value = encodeObject(object);
+    try {
+      const outcome = await cache.write({ op: 'create', key, value }, object);
+      return outcome.ok ? { rendered: new Entry(key, value, outcome.revision), name: object.metadata.name!, resourceVersion: String(outcome.revision) } : undefined;
+    } catch (error) {
+      throw toClientError(error);
+    }
+  }
+
+  #generatedName(kind: KindDefinition, prefix: string): string {
+    const lengthMax = kind === (namespaceKind as unknown as KindDefinition) ? generatedLabelPrefixLengthMax : generatedPrefixLengthMax;
+    return prefix.slice(0, lengthMax) + this.options.random.suffix(generatedSuffixLength);
+  }
+}
+

@@ -1,0 +1,229 @@
+// presence-service.ts
+//
+// Agents say every few seconds that they are there, and how loaded their machines are. Neither costs a durable write:
+// presence is a key that the store lets expire (clients see it as a Lease), load stays in memory.
+//
+// The session names one run of an agent. The newest announced session of a node is the agent; an older one (a second
+// agent started under the same name by mistake) is told that it is not present, so that it stops what it runs.
+
+import { ApiError, notFound } from '../../api/errors.js';
+import { presenceNamespace, type Lease } from '../../api/lease.js';
+import { microTimestamp, timestamp, type KubeObject } from '../../api/meta.js';
+import { nodeKind } from '../../api/node.js';
+import type { NodeLoad, NodeLoadList, PresenceResponse } from '../../api/protocol.js';
+import type { Clock } from '../../lib/clock.js';
+import type { Logger } from '../../lib/log.js';
+import type { Random } from '../../lib/random.js';
+import { encodeObject } from '../storage/entry.js';
+import type { PresenceStore } from '../storage/store.js';
+import { readPresenceRequest } from './bulk-requests.js';
+import type { Mutator } from './mutator.js';
+import type { ObjectCache } from './object-cache.js';
+import { objectStoreKey, presenceKey } from './registry-keys.js';
+import { toClientError } from './store-errors.js';
+
+export const presenceTtlMsDefault = 8_000;
+
+interface Heard {
+  session: string;
+  /** What the newest request said, and when it came, by the monotonic clock. */
+  load: NodeLoad | undefined;
+  loadAtMs: number;
+  /** When the node was last heard of at all. */
+  atMs: number;
+}
+
+export interface Usage {
+  cpu: string;
+  memory: string;
+}
+
+/** metrics.k8s.io/v1beta1 NodeMetrics. */
+export interface NodeMetrics {
+  kind: 'NodeMetrics';
+  apiVersion: 'metrics.k8s.io/v1beta1';
+  metadata: { name: string; creationTimestamp: string };
+  timestamp: string;
+  window: string;
+  usage: Usage;
+}
+
+/** metrics.k8s.io/v1beta1 PodMetrics, of the pod view of a task. */
+export interface PodMetrics {
+  kind: 'PodMetrics';
+  apiVersion: 'metrics.k8s.io/v1beta1';
+  metadata: { name: string; namespace: string; creationTimestamp: string };
+  timestamp: string;
+  window: string;
+  containers: { name: string; usage: Usage }[];
+}
+
+export interface PresenceServiceOptions {
+  cache: ObjectCache;
+  presence: PresenceStore;
+  mutator: Pick<Mutator, 'find'>;
+  clock: Clock;
+  random: Random;
+  logger: Logger;
+  ttlMs?: number;
+}
+
+export class PresenceService {
+  readonly #options: PresenceServiceOptions;
+  readonly #ttlMs: number;
+  readonly #heard = new Map<string, Heard>();
+
+  constructor(options: PresenceServiceOptions) {
+    this.#options = options;
+    this.#ttlMs = options.ttlMs ?? presenceTtlMsDefault;
+  }
+
+  /**
+   * Body PresenceRequest.
+   * @throws ApiError NotFound for an announcement of a node that is not registered, BadRequest for another body
+   */
+  async present(nodeName: string, body: unknown): Promise<PresenceResponse> {
+    const { session, announce, load } = readPresenceRequest(body);
+    try {
+      const present = announce ? await this.#announce(nodeName, session) : await this.#renew(nodeName, session);
+      if (present && load) this.#keepLoad(nodeName, load);
+      return { present, ttlMs: this.#ttlMs };
+    } catch (error) {
+      throw toClientError(error);
+    }
+  }
+
+  async #announce(nodeName: string, session: string): Promise<boolean> {
+    const { cache, presence, mutator, clock, logger } = this.#options;
+    const nodeKey = objectStoreKey(nodeKind, nodeName, undefined);
+    const node = cache.get(nodeKey) ?? (await mutator.find(nodeKey));
+    if (!node) throw notFound(nodeKind, nodeName);
+    const before = this.#heard.get(nodeName);
+    if (before && before.session !== session) logger.info('A new session announces the node; the one before is no longer taken as its agent.', { node: nodeName, session });
+
+    const key = presenceKey(nodeName);
+    const value = encodeObject(this.#lease(nodeName, node.object.metadata.uid));
+    // An agent that comes back while its presence lasts takes it over without a gap: its tasks are not lost.
+    for (;;) {
+      const outcome = await presence.announce(key, value, this.#ttlMs);
+      if (outcome.ok || (await presence.renew(key))) break;
+    }
+    this.#heard.set(nodeName, { session, load: before?.load, loadAtMs: before?.loadAtMs ?? 0, atMs: clock.monotonic() });
+    return true;
+  }
+
+  async #renew(nodeName: string, session: string): Promise<boolean> {
+    const { cache, presence, mutator, clock, logger } = this.#options;
+    const known = this.#heard.get(nodeName);
+    if (known && known.session !== session) {
+      logger.warn('Another session of this node has announced itself later; this one is told to stop. Do two agents have the same node name?', { node: nodeName, session, announced: known.session });
+      return false;
+    }
+    const nodeKey = objectStoreKey(nodeKind, nodeName, undefined);
+    const key = presenceKey(nodeName);
+    if (!cache.get(nodeKey) && !(await mutator.find(nodeKey))) {
+      logger.info('The node has been deleted; its agent is told to register again.', { node: nodeName });
+      await presence.withdraw(key);
+      this.#heard.delete(nodeName);
+      return false;
+    }
+    if (!(await presence.renew(key))) {
+      this.#heard.delete(nodeName);
+      return false;
+    }
+    if (known) known.atMs = clock.monotonic();
+    else this.#heard.set(nodeName, { session, load: undefined, loadAtMs: 0, atMs: clock.monotonic() });
+    return true;
+  }
+
+  #keepLoad(nodeName: string, load: NodeLoad): void {
+    const heard = this.#heard.get(nodeName);
+    if (!heard) return;
+    heard.load = load;
+    heard.loadAtMs = this.#options.clock.monotonic();
+  }
+
+  #lease(nodeName: string, nodeUid: string | undefined): KubeObject {
+    const { clock, random } = this.#options;
+    const now = clock.now();
+    const lease: Lease = {
+      apiVersion: 'coordination.k8s.io/v1',
+      kind: 'Lease',
+      metadata: {
+        name: nodeName,
+        namespace: presenceNamespace,
+        uid: random.uuid(),
+        creationTimestamp: timestamp(now),
+        generation: 1,
+        ...(nodeUid ? { ownerReferences: [{ apiVersion: 'v1', kind: 'Node', name: nodeName, uid: nodeUid }] } : {}),
+      },
+      spec: { holderIdentity: nodeName, leaseDurationSeconds: Math.ceil(this.#ttlMs / 1000), acquireTime: microTimestamp(now), renewTime: microTimestamp(now) },
+    };
+    return lease;
+  }
+
+  /** The newest load of each node that is present. */
+  nodeLoads(): NodeLoadList {
+    const now = this.#options.clock.monotonic();
+    return {
+      kind: 'NodeLoadList',
+      items: [...this.#present()].map(([name, { load, loadAtMs }]) => ({ name, ageMs: Math.round(now - loadAtMs), load })),
+    };
+  }
+
+  nodeMetrics(): NodeMetrics[] {
+    return [...this.#present()].map(([name, heard]) => ({
+      kind: 'NodeMetrics',
+      apiVersion: 'metrics.k8s.io/v1beta1',
+      ...this.#sample({ name }, heard.loadAtMs),
+      usage: usage(heard.load),
+    }));
+  }
+
+  /** @throws ApiError NotFound when the node is not present or has not measured itself yet */
+  nodeMetricsOf(name: string): NodeMetrics {
+    const found = this.nodeMetrics().find(({ metadata }) => metadata.name === name);
+    if (!found) throw new ApiError('NotFound', `nodemetrics.metrics.k8s.io "${name}" not found`, { name, group: 'metrics.k8s.io', kind: 'nodemetrics' });
+    return found;
+  }
+
+  /** @param namespace all of them when undefined */
+  podMetrics(namespace: string | undefined, containerName: string): PodMetrics[] {
+    const found: PodMetrics[] = [];
+    for (const [, { load, loadAtMs }] of this.#present()) {
+      for (const [key, used] of Object.entries(load.tasks ?? {})) {
+        const [taskNamespace = '', name = ''] = key.split('/');
+        if (namespace !== undefined && taskNamespace !== namespace) continue;
+        found.push({
+          kind: 'PodMetrics',
+          apiVersion: 'metrics.k8s.io/v1beta1',
+          ...this.#sample({ name, namespace: taskNamespace }, loadAtMs),
+          containers: [{ name: containerName, usage: usage(used) }],
+        });
+      }
+    }
+    return found;
+  }
+
+  *#present(): Generator<[string, Heard & { load: NodeLoad }]> {
+    const now = this.#options.clock.monotonic();
+    for (const [name, heard] of this.#heard) {
+      if (now - heard.atMs > this.#ttlMs) {
+        // Its presence has expired, or another server hears it now.
+        this.#heard.delete(name);
+      } else if (heard.load) {
+        yield [name, heard as Heard & { load: NodeLoad }];
+      }
+    }
+  }
+
+  #sample<Name extends object>(name: Name, loadAtMs: number): { metadata: Name & { creationTimestamp: string }; timestamp: string; window: string } {
+    const { clock } = this.#options;
+    const at = timestamp(clock.now() - (clock.monotonic() - loadAtMs));
+    return { metadata: { ...name, creationTimestamp: at }, timestamp: at, window: '2s' };
+  }
+}
+
+function usage({ cpuMilli, memoryBytes }: { cpuMilli: number; memoryBytes: number }): Usage {
+  return { cpu: `${Math.round(cpuMilli)}m`, memory: `${Math.round(memoryBytes / 1024)}Ki` };
+}

@@ -1,0 +1,158 @@
+// read.ts
+//
+// get and list, from the cache. Later pages of a list come from the store, as of the first page's revision, unless
+// nothing at all has changed since.
+
+import { expired, notFound } from '../../api/errors.js';
+import type { Clock } from '../../lib/clock.js';
+import type { Entry } from '../storage/entry.js';
+import { GoneError, type Store } from '../storage/store.js';
+import { decodeContinue, encodeContinue, type ContinuePoint } from './continue-token.js';
+import { asEntry } from './mutator.js';
+import type { ObjectCache } from './object-cache.js';
+import { objectStoreKey, storedKind } from './registry-keys.js';
+import { renderer } from './rendering.js';
+import { caughtUp, checkListMatch, parseResourceVersion } from './resource-versions.js';
+import { selectionOf, type Selection } from './selection.js';
+import type { ListQuery, ListReply, ObjectTarget, ReadOptions, Rendered, Target } from './service.js';
+import { toClientError } from './store-errors.js';
+
+/** Objects looked at per step when a selector leaves some out of a page. */
+const scanStep = 500;
+
+interface Found {
+  readonly items: Rendered[];
+  readonly revision: number;
+  /** Key to go on after; undefined at the end. */
+  readonly next: string | undefined;
+  readonly remaining: number | undefined;
+}
+
+/** Entries after a key, and whether there are more. */
+interface Chunk {
+  readonly items: readonly Entry[];
+  readonly next: string | undefined;
+}
+
+export class Reader {
+  constructor(private readonly options: { cache: ObjectCache; store: Pick<Store, 'list'>; clock: Clock }) {}
+
+  async get(target: ObjectTarget, options: ReadOptions): Promise<Rendered> {
+    const { cache, clock } = this.options;
+    const { kind, name, namespace } = target;
+    await caughtUp(cache, clock, parseResourceVersion(options.resourceVersion));
+    const entry = cache.get(objectStoreKey(storedKind(kind), name, namespace));
+    if (!entry) throw notFound(kind, name);
+    return renderer(kind)(entry);
+  }
+
+  async list(target: Target, query: ListQuery): Promise<ListReply> {
+    const { cache, clock } = this.options;
+    const match = checkListMatch(query);
+    const version = parseResourceVersion(query.resourceVersion);
+    const selection = selectionOf(target, query);
+    const render = renderer(target.kind);
+    const limit = query.limit || Infinity;
+    if (query.continue) return reply(await this.#goOn(selection, render, decodeContinue(query.continue, selection.prefix), limit));
+    await caughtUp(cache, clock, version);
+    if (match === 'Exact' && version !== undefined && version !== cache.revision) {
+      return reply(await this.#fromStore(selection, render, { revision: version, after: selection.prefix }, limit));
+    }
+    return reply(this.#fromCache(selection, render, undefined, limit));
+  }
+
+  async #goOn(selection: Selection, render: (entry: Entry) => Rendered, point: ContinuePoint, limit: number): Promise<Found> {
+    if (point.revision === this.options.cache.revision) return this.#fromCache(selection, render, point.after, limit);
+    return this.#fromStore(selection, render, point, limit);
+  }
+
+  /** Synchronous, so that all of it is as of one revision. */
+  #fromCache(selection: Selection, render: (entry: Entry) => Rendered, after: string | undefined, limit: number): Found {
+    const { cache } = this.options;
+    const { prefix, matches, key, index } = selection;
+    if (key !== undefined || (index && limit === Infinity)) {
+      const entry = key === undefined ? undefined : cache.get(key);
+      const candidates = key === undefined ? cache.listByIndex(index!.name, index!.value).filter((each) => each.key.startsWith(prefix)) : entry ? [entry] : [];
+      return { items: candidates.map(render).filter(({ object }) => matches!(object)), revision: cache.revision, next: undefined, remaining: undefined };
+    }
+    if (!matches) {
+      const page = cache.list(prefix, { ...(limit === Infinity ? {} : { limit }), ...(after === undefined ? {} : { after }) });
+      return { items: page.items.map(render), revision: page.revision, next: page.next, remaining: page.remaining };
+    }
+    const collected = new Collector(render, matches, limit);
+    for (let from = after; ; ) {
+      const page: Chunk = cache.list(prefix, { ...(limit === Infinity ? {} : { limit: scanStep }), ...(from === undefined ? {} : { after: from }) });
+      from = collected.add(page);
+      if (from === undefined || collected.isFull) return { items: collected.items, revision: cache.revision, next: from, remaining: undefined };
+    }
+  }
+
+  async #fromStore({ prefix, matches }: Selection, render: (entry: Entry) => Rendered, point: ContinuePoint, limit: number): Promise<Found> {
+    const { revision } = point;
+    const collected = new Collector(render, matches, limit);
+    for (let from = point.after; ; ) {
+      const step = limit === Infinity ? undefined : matches ? Math.max(limit, scanStep) : limit;
+      const page = await this.#page(prefix, { after: from, revision, ...(step === undefined ? {} : { limit: step }) });
+      const next = collected.add({ items: page.items, next: page.next });
+      if (next === undefined || collected.isFull) {
+        const remaining = point.remaining === undefined ? undefined : point.remaining - collected.items.length;
+        return { items: collected.items, revision, next, remaining };
+      }
+      from = next;
+    }
+  }
+
+  async #page(prefix: string, options: { after: string; revision: number; limit?: number }): Promise<Chunk> {
+    const { cache, store } = this.options;
+    try {
+      const { items, next } = await store.list(prefix, options);
+      return {
+        next,
+        items: items.map((item) => {
+          const cached = cache.get(item.key);
+          return cached?.revision === item.revision ? cached : asEntry(item)!;
+        }),
+      };
+    } catch (error) {
+      if (error instanceof GoneError) {
+        throw expired('The provided continue parameter is too old to display a consistent list result. You must start a new list without the continue parameter.');
+      }
+      throw toClientError(error);
+    }
+  }
+}
+
+/** Takes what matches out of chunks until it has enough. */
+class Collector {
+  readonly items: Rendered[] = [];
+
+  constructor(
+    private readonly render: (entry: Entry) => Rendered,
+    private readonly matches: Selection['matches'],
+    private readonly limit: number,
+  ) {}
+
+  get isFull(): boolean {
+    return this.items.length >= this.limit;
+  }
+
+  /** The key to go on after; undefined when nothing is left. */
+  add({ items, next }: Chunk): string | undefined {
+    for (const [index, entry] of items.entries()) {
+      const rendered = this.render(entry);
+      if (this.matches && !this.matches(rendered.object)) continue;
+      this.items.push(rendered);
+      if (this.isFull) return index === items.length - 1 ? next : entry.key;
+    }
+    return next;
+  }
+}
+
+function reply({ items, revision, next, remaining }: Found): ListReply {
+  return {
+    items,
+    resourceVersion: String(revision),
+    ...(next === undefined ? {} : { continue: encodeContinue({ revision, after: next, ...(remaining === undefined ? {} : { remaining }) }) }),
+    ...(next === undefined || remaining === undefined ? {} : { remainingItemCount: remaining }),
+  };
+}

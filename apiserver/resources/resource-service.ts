@@ -1,0 +1,157 @@
+// resource-service.ts
+//
+// The resource layer: every verb over every kind of the table, on top of the watch cache and the store. Each verb's rules
+// are in the file of its name; this one puts them together.
+
+import { ApiError, badRequest, isReason, type Status } from '../../api/errors.js';
+import type { KindDefinition } from '../../api/kind.js';
+import type { KubeObject } from '../../api/meta.js';
+import type { Clock } from '../../lib/clock.js';
+import type { Random } from '../../lib/random.js';
+import type { Store } from '../storage/store.js';
+import { decodeObject, isMapping, settleNamespace } from './admission.js';
+import { Creator } from './create.js';
+import { planDelete } from './delete.js';
+import { Mutator, type Mutated } from './mutator.js';
+import type { ObjectCache } from './object-cache.js';
+import { patcherOf, planPatch } from './patch.js';
+import { Reader } from './read.js';
+import { objectStoreKey } from './registry-keys.js';
+import type { Caller, DeleteOptions, ListQuery, ListReply, ObjectTarget, PatchType, ReadOptions, Rendered, ResourceService, Target, WatchQuery, WatchSink, WriteOptions } from './service.js';
+import { withClientErrors } from './store-errors.js';
+import { strategyOf } from './strategies/index.js';
+import { planUpdate } from './update.js';
+import { startWatch } from './watch.js';
+
+/** Objects that one deletecollection works on at a time. */
+const deletionsAtOnce = 256;
+
+export interface ResourceServiceOptions {
+  cache: ObjectCache;
+  store: Pick<Store, 'read' | 'list'>;
+  clock: Clock;
+  random: Random;
+}
+
+export class StoredResourceService implements ResourceService {
+  readonly #options: ResourceServiceOptions;
+  readonly #reader: Reader;
+  /** Shared with the bulk service, so that both write an object in turn. */
+  readonly mutator: Mutator;
+  readonly creator: Creator;
+
+  constructor(options: ResourceServiceOptions) {
+    this.#options = options;
+    this.#reader = new Reader(options);
+    this.mutator = new Mutator(options);
+    this.creator = new Creator({ ...options, mutator: this.mutator });
+  }
+
+  get(_caller: Caller, target: ObjectTarget, options: ReadOptions = {}): Promise<Rendered> {
+    return withClientErrors(() => this.#reader.get(target, options));
+  }
+
+  list(_caller: Caller, target: Target, query: ListQuery): Promise<ListReply> {
+    return withClientErrors(() => this.#reader.list(target, query));
+  }
+
+  watch(_caller: Caller, target: Target, query: WatchQuery, sink: WatchSink): Promise<() => void> {
+    return withClientErrors(() => startWatch(this.#options, target, query, sink));
+  }
+
+  async create(caller: Caller, target: Target, object: KubeObject, options: WriteOptions): Promise<Rendered> {
+    refuseProjection(target.kind, 'create');
+    return (await this.creator.create(caller, target, object, options)).rendered;
+  }
+
+  async update(caller: Caller, target: ObjectTarget, object: KubeObject, options: WriteOptions): Promise<Rendered> {
+    refuseWrite(target, 'update');
+    const desired = decodeObject(caller, target.kind, object, options.fieldValidation);
+    settleNamespace(target, desired);
+    if (isMapping(desired.metadata)) {
+      desired.metadata.name ??= target.name;
+      if (desired.metadata.name !== target.name) throw badRequest(`the name of the object (${desired.metadata.name}) does not match the name on the URL (${target.name})`);
+    }
+    const mutated = await this.mutator.mutate(this.#mutation(target), (stored) => planUpdate(target, stored, structuredClone(desired)), options);
+    return mutated.rendered;
+  }
+
+  async patch(caller: Caller, target: ObjectTarget, type: PatchType, patch: unknown, options: WriteOptions & { force?: boolean }): Promise<Rendered> {
+    refuseWrite(target, 'patch');
+    const patcher = patcherOf(target.kind, type, patch);
+    const warned = new Set<string>();
+    const once: Caller = {
+      user: caller.user,
+      warn(message) {
+        if (warned.has(message)) return;
+        warned.add(message);
+        caller.warn(message);
+      },
+    };
+    const mutated = await this.mutator.mutate(this.#mutation(target), (stored) => planPatch(once, target, stored, patcher, options), options);
+    return mutated.rendered;
+  }
+
+  async delete(_caller: Caller, target: ObjectTarget, options: DeleteOptions): Promise<Rendered | Status> {
+    refuseWrite(target, 'delete');
+    const mutated = await this.#delete(target, options);
+    return mutated.did === 'remove' ? deletedStatus(target, mutated.rendered.object) : mutated.rendered;
+  }
+
+  async deleteCollection(caller: Caller, target: Target, query: ListQuery, options: DeleteOptions): Promise<ListReply> {
+    refuseProjection(target.kind, 'delete');
+    const { preconditions } = options;
+    if (preconditions?.uid || preconditions?.resourceVersion) throw badRequest('preconditions are not for collections');
+    const found = await this.list(caller, target, query);
+    const left = found.items.values();
+    // The workers share one iterator: each takes the next object when it is done with its last.
+    const work = async (): Promise<void> => {
+      for (const { object } of left) await this.#deleteIfThere({ ...target, namespace: object.metadata.namespace, name: object.metadata.name! }, options);
+    };
+    const results = await Promise.allSettled(Array.from({ length: Math.min(deletionsAtOnce, found.items.length) }, work));
+    const failed = results.find((result) => result.status === 'rejected');
+    if (failed) throw failed.reason;
+    return found;
+  }
+
+  async #deleteIfThere(target: ObjectTarget, options: DeleteOptions): Promise<void> {
+    try {
+      refuseWrite(target, 'delete');
+      await this.#delete(target, options);
+    } catch (error) {
+      if (!isReason(error, 'NotFound')) throw error;
+    }
+  }
+
+  #delete(target: ObjectTarget, options: DeleteOptions): Promise<Mutated> {
+    const now = this.#options.clock.now();
+    return this.mutator.mutate(this.#mutation(target), (stored) => planDelete(target, stored, options, now), options);
+  }
+
+  #mutation({ kind, name, namespace }: ObjectTarget): { kind: KindDefinition; key: string; name: string } {
+    return { kind, name, key: objectStoreKey(kind, name, namespace) };
+  }
+}
+
+function refuseWrite(target: ObjectTarget, verb: string): void {
+  refuseProjection(target.kind, verb);
+  if (target.subresource === 'status' && !target.kind.statusSubresource) throw new ApiError('NotFound', 'the server could not find the requested resource');
+  strategyOf(target.kind).refuseWrite?.(target);
+}
+
+function refuseProjection(kind: KindDefinition, verb: string): void {
+  const from = kind.projectionOf?.kind;
+  if (from) throw new ApiError('MethodNotAllowed', `${verb} is not supported on resources of kind "${kind.plural}": they are views of ${from.plural}.${from.group}; ${verb} those`);
+}
+
+function deletedStatus({ kind, name }: ObjectTarget, object: KubeObject): Status {
+  const { uid } = object.metadata;
+  return {
+    kind: 'Status',
+    apiVersion: 'v1',
+    metadata: {},
+    status: 'Success',
+    details: { name, ...(kind.group ? { group: kind.group } : {}), kind: kind.plural, ...(uid ? { uid } : {}) },
+    code: 200,
+  };
+}

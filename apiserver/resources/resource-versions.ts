@@ -1,0 +1,85 @@
+// resource-versions.ts
+//
+// How new an answer must be. https://kubernetes.io/docs/reference/using-api/api-concepts/#resource-versions
+
+import { ApiError, badRequest, forbiddenField, invalid, notSupported, type FieldProblem } from '../../api/errors.js';
+import type { Clock, Timer } from '../../lib/clock.js';
+import type { ObjectCache } from './object-cache.js';
+
+/** How long a reader waits for the cache to reach the version that it asks for. */
+export const reachWaitMs = 3_000;
+
+const matches = ['Exact', 'NotOlderThan'] as const;
+export type ResourceVersionMatch = (typeof matches)[number];
+
+/**
+ * The number of a resourceVersion that the server gave; undefined for an absent one.
+ * @throws ApiError Invalid, as Kubernetes
+ */
+export function parseResourceVersion(text: string | undefined): number | undefined {
+  if (text === undefined || text === '') return undefined;
+  const number = /^[0-9]+$/.test(text) ? Number(text) : NaN;
+  if (!Number.isSafeInteger(number)) throw badRequest(`Invalid value: ${JSON.stringify(text)}: resourceVersion must be one that the server gave`);
+  return number;
+}
+
+/** @throws ApiError Invalid for a combination that makes no sense */
+export function checkListMatch(options: { resourceVersion?: string; resourceVersionMatch?: string; continue?: string }): ResourceVersionMatch | undefined {
+  const { resourceVersion, resourceVersionMatch: match } = options;
+  if (!match) return undefined;
+  const problems: FieldProblem[] = [];
+  if (!resourceVersion) problems.push(forbiddenField('resourceVersionMatch', 'resourceVersionMatch is forbidden unless resourceVersion is provided'));
+  if (options.continue) problems.push(forbiddenField('resourceVersionMatch', 'resourceVersionMatch is forbidden when continue is provided'));
+  if (!isMatch(match)) problems.push(notSupported('resourceVersionMatch', match, matches));
+  else if (match === 'Exact' && resourceVersion === '0') problems.push(forbiddenField('resourceVersionMatch', 'resourceVersionMatch "Exact" is forbidden for resourceVersion "0"'));
+  if (problems.length > 0) throw invalidListOptions(problems);
+  return match as ResourceVersionMatch;
+}
+
+/** @throws ApiError Invalid for a combination that makes no sense */
+export function checkWatchMatch(options: { resourceVersionMatch?: string; sendInitialEvents?: boolean; allowWatchBookmarks?: boolean }): void {
+  const { resourceVersionMatch: match, sendInitialEvents } = options;
+  const problems: FieldProblem[] = [];
+  if (sendInitialEvents === undefined) {
+    if (match) problems.push(forbiddenField('resourceVersionMatch', 'resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided'));
+  } else if (match !== 'NotOlderThan') {
+    problems.push(
+      match ? notSupported('resourceVersionMatch', match, ['NotOlderThan']) : forbiddenField('resourceVersionMatch', 'sendInitialEvents requires setting resourceVersionMatch to NotOlderThan'),
+    );
+  }
+  if (problems.length > 0) throw invalidListOptions(problems);
+}
+
+/**
+ * Waits until an answer from the cache is as new as it has to be.
+ * @param version undefined: as new as everything acknowledged before the call; 0: whatever the cache has
+ * @throws ApiError Timeout when the cache does not reach it soon
+ */
+export async function caughtUp(cache: ObjectCache, clock: Clock, version: number | undefined): Promise<void> {
+  if (version === undefined) await cache.fresh();
+  else if (version > cache.revision) await reachedInTime(cache, clock, version);
+}
+
+async function reachedInTime(cache: ObjectCache, clock: Clock, version: number): Promise<void> {
+  let timer: Timer | undefined;
+  const late = new Promise<boolean>((resolve) => {
+    timer = clock.timer(reachWaitMs, () => resolve(true));
+  });
+  try {
+    if (!(await Promise.race([cache.reached(version).then(() => false), late]))) return;
+  } finally {
+    timer?.cancel();
+  }
+  throw new ApiError('Timeout', `Too large resource version: ${version}, current: ${cache.revision}`, {
+    causes: [{ reason: 'ResourceVersionTooLarge', message: 'Too large resource version' }],
+    retryAfterSeconds: 1,
+  });
+}
+
+function isMatch(text: string): text is ResourceVersionMatch {
+  return (matches as readonly string[]).includes(text);
+}
+
+function invalidListOptions(problems: readonly FieldProblem[]): ApiError {
+  return invalid({ group: 'meta.k8s.io', plural: 'listoptions', kind: 'ListOptions' }, '', problems);
+}

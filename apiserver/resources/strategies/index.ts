@@ -1,0 +1,22 @@
+import type { KindDefinition } from '../../../api/kind.js';
+import { leaseKind } from '../../../api/lease.js';
+import { namespaceKind } from '../../../api/namespace.js';
+import { taskKind } from '../../../api/task.js';
+import { leaseStrategy } from './lease.js';
+import { namespaceStrategy } from './namespace.js';
+import type { Strategy } from './strategy.js';
+import { taskStrategy } from './task.js';
+
+const keyOf = ({ group, plural }: Pick<KindDefinition, 'group' | 'plural'>): string => `${group}/${plural}`;
+
+const strategies = new Map<string, Strategy>([
+  [keyOf(leaseKind), leaseStrategy],
+  [keyOf(namespaceKind), namespaceStrategy],
+  [keyOf(taskKind), taskStrategy],
+]);
+
+const plain: Strategy = {};
+
+export function strategyOf(kind: Pick<KindDefinition, 'group' | 'plural'>): Strategy {
+  return strategies.get(keyOf(kind)) ?? plain;
+}

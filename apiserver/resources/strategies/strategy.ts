@@ -1,0 +1,21 @@
+// strategy.ts: what is particular to a kind when its objects are written. Everything else is the same for all kinds.
+
+import type { KubeObject } from '../../../api/meta.js';
+import type { Target } from '../service.js';
+
+export interface Strategy {
+  /** @throws ApiError Forbidden when clients may not write this object at all */
+  refuseWrite?(target: Target & { name: string }): void;
+  /** What the server sets on a new object, in place. `now` is milliseconds since the epoch. */
+  prepareForCreate?(object: KubeObject, now: number): void;
+  /** What the server keeps or sets on a changed object, in place; `stored` is shared and must not change. */
+  prepareForUpdate?(next: KubeObject, stored: KubeObject): void;
+  /** @throws ApiError Forbidden when this object may not be deleted */
+  refuseDelete?(stored: KubeObject): void;
+  /** What changes, in place, when deletion begins and the object has to wait for it. */
+  prepareForDelete?(next: KubeObject): void;
+  /** Seconds that the object's processes have to end: 0 removes it at once. `asked` is what the client wants. */
+  graceSeconds?(stored: KubeObject, asked: number | undefined): number;
+  /** Whether a deleted object without finalizers may go: nothing runs for it any more. */
+  mayRemove?(object: KubeObject): boolean;
+}

@@ -1,0 +1,25 @@
+import type { KubeObject } from '../../../api/meta.js';
+import { initialStatus } from '../../../api/task-status.js';
+import { holdsRoom, type Task } from '../../../api/task.js';
+import type { Strategy } from './strategy.js';
+
+const graceSecondsDefault = 30;
+
+/**
+ * A task that is bound and not finished may have a process: it stays until its agent has reported the end, unless it is
+ * deleted with a grace period of 0.
+ */
+export const taskStrategy: Strategy = {
+  prepareForCreate(object, now) {
+    object.status = initialStatus(now);
+  },
+  graceSeconds(stored, asked) {
+    const task = stored as Task;
+    return holdsRoom(task) ? Math.max(0, asked ?? task.spec.terminationGracePeriodSeconds ?? graceSecondsDefault) : 0;
+  },
+  mayRemove: taskMayBeRemoved,
+};
+
+export function taskMayBeRemoved(object: KubeObject): boolean {
+  return object.metadata.deletionGracePeriodSeconds === 0 || !holdsRoom(object as Task);
+}

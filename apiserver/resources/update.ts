@@ -1,0 +1,118 @@
+// update.ts
+//
+// What a PUT or a PATCH makes of a stored object. Pure: the same for both, once a patch has said what it wants.
+//
+//   main writes     metadata that is the user's, and everything but status (where status has its own subresource)
+//   /status writes  status, and nothing else
+//
+// The server's own metadata is never taken from a client; generation grows when anything but metadata and status changes.
+
+import { dequal } from 'dequal';
+import { conflict, invalid, invalidValue, modifiedMessage, type FieldProblem } from '../../api/errors.js';
+import type { KindDefinition } from '../../api/kind.js';
+import type { KubeObject, ObjectMeta } from '../../api/meta.js';
+import { applyDefaults, objectProblems } from '../../api/validation.js';
+import { finalizerProblems, isEmpty, isMapping, ownerProblems, refuseInvalid } from './admission.js';
+import type { Step } from './mutator.js';
+import type { ObjectTarget } from './service.js';
+import { strategyOf } from './strategies/index.js';
+
+/** Metadata that a client may change. */
+const clientMetadata = ['labels', 'annotations', 'ownerReferences', 'finalizers'] as const;
+
+/**
+ * @param desired what the client wants; changed in place
+ * @throws ApiError Conflict for another resourceVersion or uid, Invalid with every problem
+ */
+export function planUpdate(target: ObjectTarget, stored: KubeObject, desired: KubeObject): Step {
+  const { kind, subresource } = target;
+  if (isMapping(desired.metadata)) refuseOutdated(kind, stored, desired.metadata);
+  const next = subresource === 'status' ? withStatus(kind, stored, desired) : withMain(kind, stored, desired);
+  return settled(kind, stored, next);
+}
+
+/** What to do so that `next` takes the place of `stored`: an object that waits only for its deletion goes. */
+export function settled(kind: KindDefinition, stored: KubeObject, next: KubeObject): Step {
+  if (isDone(kind, next)) return { do: 'remove' };
+  return dequal(next, stored) ? { do: 'nothing' } : { do: 'write', object: next };
+}
+
+/** Whether deletion was asked for and nothing stands in its way. */
+export function isDone(kind: KindDefinition, object: KubeObject): boolean {
+  const { deletionTimestamp, finalizers } = object.metadata;
+  if (!deletionTimestamp || finalizers?.length) return false;
+  return strategyOf(kind).mayRemove?.(object) ?? true;
+}
+
+function refuseOutdated(kind: KindDefinition, stored: KubeObject, desired: ObjectMeta): void {
+  const name = stored.metadata.name ?? '';
+  const { uid, resourceVersion } = desired;
+  if (uid && uid !== stored.metadata.uid) throw uidConflict(kind, name, uid, stored.metadata.uid);
+  if (!resourceVersion || resourceVersion === '0') return;
+  if (!/^[0-9]+$/.test(String(resourceVersion))) {
+    throw invalid(kind, name, [invalidValue('metadata.resourceVersion', resourceVersion, 'must be a resource version that the server gave')]);
+  }
+  if (resourceVersion !== stored.metadata.resourceVersion) throw conflict(kind, name, modifiedMessage);
+}
+
+export function uidConflict(kind: KindDefinition, name: string, asked: string, stored: string | undefined): Error {
+  return conflict(kind, name, `Precondition failed: UID in precondition: ${asked}, UID in object meta: ${stored ?? ''}`);
+}
+
+function withStatus(kind: KindDefinition, stored: KubeObject, desired: KubeObject): KubeObject {
+  const next: KubeObject = { ...stored, status: desired.status };
+  if (desired.status === undefined) delete next.status;
+  const problems = objectProblems(kind, next).filter(({ field }) => field === 'status' || field.startsWith('status.') || field.startsWith('status['));
+  if (problems.length > 0) throw invalid(kind, stored.metadata.name ?? '', problems);
+  return next;
+}
+
+function withMain(kind: KindDefinition, stored: KubeObject, desired: KubeObject): KubeObject {
+  const { metadata } = desired;
+  if (!isMapping(metadata)) refuseInvalid(kind, desired);
+  const immutable = immutableProblems(metadata, stored.metadata);
+  if (kind.statusSubresource) {
+    if (stored.status === undefined) delete desired.status;
+    else desired.status = stored.status;
+  }
+  const next: KubeObject = { ...desired, apiVersion: stored.apiVersion, kind: stored.kind, metadata: mergedMetadata(metadata, stored.metadata) };
+  // Defaults are filled in place: never in the status, which is the stored one.
+  const { status, ...withoutStatus } = next;
+  applyDefaults(kind, withoutStatus as KubeObject);
+  const complete: KubeObject = status === undefined ? (withoutStatus as KubeObject) : { ...(withoutStatus as KubeObject), status };
+
+  const strategy = strategyOf(kind);
+  const shapeIsRight = kind.schema.problems(complete).length === 0;
+  if (shapeIsRight) strategy.prepareForUpdate?.(complete, stored);
+  refuseInvalid(kind, complete, [
+    ...immutable,
+    ...ownerProblems(complete.metadata),
+    ...(shapeIsRight ? [...finalizerProblems(complete.metadata, stored.metadata), ...(kind.validateUpdate?.(complete, stored) ?? [])] : []),
+  ]);
+  if (!sameIntent(complete, stored)) complete.metadata.generation = (stored.metadata.generation ?? 0) + 1;
+  return complete;
+}
+
+function mergedMetadata(desired: ObjectMeta, stored: ObjectMeta): ObjectMeta {
+  const merged: ObjectMeta = { ...stored };
+  for (const field of clientMetadata) {
+    if (isEmpty(desired[field])) delete merged[field];
+    else Object.assign(merged, { [field]: desired[field] });
+  }
+  return merged;
+}
+
+function immutableProblems(desired: ObjectMeta, stored: ObjectMeta): FieldProblem[] {
+  const problems: FieldProblem[] = [];
+  for (const field of ['name', 'namespace'] as const) {
+    if (desired[field] !== undefined && desired[field] !== stored[field]) problems.push(invalidValue(`metadata.${field}`, desired[field], 'field is immutable'));
+  }
+  return problems;
+}
+
+function sameIntent(a: KubeObject, b: KubeObject): boolean {
+  const { metadata: _ma, status: _sa, ...restA } = a;
+  const { metadata: _mb, status: _sb, ...restB } = b;
+  return dequal(restA, restB);
+}
+
