@@ -79,16 +79,15 @@ export interface Store {
   write(write: Write): Promise<WriteOutcome>;
 
   /**
-   * Every change under `prefix` after `revision`, in order, in batches; what was committed together is never split
-   * between batches. Survives the loss of a connection by itself.
+   * Every change under `prefix` after `revision`, in order, in batches. Survives the loss of a connection by itself.
    * Ends when `signal` aborts. @throws GoneError when changes after `revision` are no longer kept
    */
   watch(prefix: string, revision: number, signal: AbortSignal): AsyncIterable<readonly Change[]>;
 
   /**
-   * The barrier of a strong read: whoever has received every batch of a watch up to this revision, or has listed at it or
-   * later, knows every write acknowledged, by anyone, before this call. A watch over `rootPrefix` reaches it (delivers a
-   * change of that revision or a later one) without another write.
+   * The barrier of a strong read: whoever has received the batch of a watch that reaches this revision (holds a change of
+   * it or of a later one), or has listed at it or later, knows every write acknowledged, by anyone, before this call. A
+   * watch over `rootPrefix` reaches it without another write.
    */
   currentRevision(): Promise<number>;
 

@@ -1,0 +1,92 @@
+import { afterAll, describe, expect, it } from '@jest/globals';
+import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { FakeClock } from '../../../lib/fake-clock.js';
+import { describeStore, range, written, type StoreHarness } from '../store-contract.js';
+import { EmbeddedStore } from './embedded-store.js';
+
+const directories: string[] = [];
+
+function temporaryFile(): string {
+  directories.push(mkdtempSync(join(tmpdir(), 'taskplane-embedded-')));
+  return join(directories.at(-1)!, 'data', 'store.db');
+}
+
+afterAll(() => {
+  for (const directory of directories) rmSync(directory, { recursive: true, force: true });
+});
+
+describeStore('EmbeddedStore', async (): Promise<StoreHarness> => {
+  const clock = new FakeClock();
+  const file = temporaryFile();
+  const keepChanges = 2_500;
+  let store = EmbeddedStore.open({ file, clock, keepChanges });
+  return {
+    get store() {
+      return store;
+    },
+    async reopen() {
+      await store.close();
+      store = EmbeddedStore.open({ file, clock, keepChanges });
+    },
+    async forget() {
+      for (const round of range(6)) {
+        await Promise.all(range(500).map((n) => store.write({ op: 'create', key: `/taskplane/registry/core/filler/${round}-${n}-${clock.now()}`, value: '{}' })));
+      }
+    },
+    passTime: (ms) => clock.advance(ms),
+    async close() {
+      await store.close();
+      expect(clock.pendingTimers).toBe(0);
+    },
+  };
+});
+
+describe('EmbeddedStore file', () => {
+  const clock = new FakeClock();
+
+  it('is for its owner only, the journal too', async () => {
+    const file = temporaryFile();
+    const store = EmbeddedStore.open({ file, clock });
+    await written(store.write({ op: 'create', key: '/taskplane/a', value: '{}' }));
+    expect(statSync(file).mode & 0o777).toBe(0o600);
+    expect(statSync(`${file}-wal`).mode & 0o777).toBe(0o600);
+    await store.close();
+  });
+
+  it('refuses a second opener in one sentence', async () => {
+    const file = temporaryFile();
+    const store = EmbeddedStore.open({ file, clock });
+    expect(() => EmbeddedStore.open({ file, clock })).toThrow(`the data file ${file} is in use by another process: stop it, or choose another data directory`);
+    await store.close();
+    await EmbeddedStore.open({ file, clock }).close();
+  });
+
+  it('says so when the directory cannot be written or the file is something else', () => {
+    const file = join(temporaryFile(), '..', '..', 'store.db');
+    writeFileSync(file, 'this is not a database, it is a text that somebody left here'.repeat(20));
+    expect(() => EmbeddedStore.open({ file, clock })).toThrow(/^cannot open the data file .*: file is not a database/);
+    expect(() => EmbeddedStore.open({ file: join(file, 'store.db'), clock })).toThrow(/^cannot write the data file .*: EEXIST|ENOTDIR/);
+  });
+
+  it('refuses work once it is closed', async () => {
+    const store = EmbeddedStore.open({ file: temporaryFile(), clock });
+    const pending = store.write({ op: 'create', key: '/taskplane/a', value: '{}' });
+    await store.close();
+    expect(await pending).toMatchObject({ ok: true });
+    await expect(store.write({ op: 'create', key: '/taskplane/b', value: '{}' })).rejects.toMatchObject({ applied: 'no' });
+    await expect(store.read('/taskplane/a')).rejects.toThrow('the store is closed');
+    await store.close();
+  });
+
+  it('keeps its log bounded', async () => {
+    const file = temporaryFile();
+    const store = EmbeddedStore.open({ file, clock, keepChanges: 100 });
+    let { revision } = await written(store.write({ op: 'create', key: '/taskplane/a', value: '{}' }));
+    for (const n of range(500)) ({ revision } = await written(store.write({ op: 'update', key: '/taskplane/a', value: `{"n":${n}}`, revision })));
+    await expect(store.list('/taskplane/', { revision: revision - 101 })).rejects.toMatchObject({ oldestRevision: revision - 100 });
+    expect((await store.list('/taskplane/', { revision: revision - 100 })).items).toMatchObject([{ value: '{"n":399}', revision: revision - 100 }]);
+    await store.close();
+  });
+});

@@ -1,0 +1,225 @@
+// etcd-store.ts
+//
+// The store on etcd: many API servers may share it. Writes go through group commit (etcd-txn.ts), revisions are counted as in
+// etcd-revision.ts, and history older than `historyMs` is compacted away, since etcd would grow for ever otherwise.
+
+import type { IRangeRequest as RangeRequest, IRangeResponse as RangeResponse } from 'etcd3';
+import type { Clock, Timer } from '../../../lib/clock.js';
+import { silentLogger, type Logger } from '../../../lib/log.js';
+import type { Random } from '../../../lib/random.js';
+import { GroupCommit } from '../group-commit.js';
+import {
+  GoneError,
+  StoreUnavailableError,
+  ValueTooLargeError,
+  prefixEnd,
+  rootPrefix,
+  valueBytesMax,
+  type Change,
+  type ListOptions,
+  type Page,
+  type Store,
+  type Stored,
+  type Write,
+  type WriteOutcome,
+} from '../store.js';
+import { EtcdBarrier } from './etcd-barrier.js';
+import { EtcdEndpoints, isCompacted, type EtcdTls } from './etcd-endpoints.js';
+import { EtcdKeepAlives } from './etcd-keep-alives.js';
+import { EtcdPresence } from './etcd-presence.js';
+import { batchOpsMax, endOfRevision, etcdRevisionOf } from './etcd-revision.js';
+import { outcomesOf, storedOf, txnRequest, type EtcdWrite } from './etcd-txn.js';
+import { watchRoot } from './etcd-watch.js';
+
+export interface EtcdStoreOptions {
+  /** URLs such as http://127.0.0.1:2379, all http or all https. */
+  readonly endpoints: readonly string[];
+  readonly tls?: EtcdTls;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log?: Logger;
+  /** How long changes are kept for watchers that were away. @default 5 minutes */
+  readonly historyMs?: number;
+}
+
+/** Keys per request of a list. */
+const pageKeysMax = 500;
+const syncKey = `${rootPrefix}sync`;
+/** Operations whose put is larger than the batch bound go alone; etcd takes up to 1.5 MiB per request by default. */
+const batchBytesMax = 1_000_000;
+
+export class EtcdStore implements Store {
+  readonly presence: EtcdPresence;
+  readonly #options: EtcdStoreOptions;
+  readonly #log: Logger;
+  readonly #endpoints: EtcdEndpoints;
+  readonly #keepAlives: EtcdKeepAlives;
+  readonly #commits: GroupCommit<EtcdWrite, WriteOutcome>;
+  readonly #barrier: EtcdBarrier;
+  readonly #closing = new AbortController();
+  #compaction: Timer | undefined;
+  #compactedRevision = 0;
+
+  /** Connects when first used; a missing etcd shows as StoreUnavailableError then. Works until `close`. */
+  static open(options: EtcdStoreOptions): EtcdStore {
+    const store = new EtcdStore(options);
+    store.#scheduleCompaction(undefined);
+    return store;
+  }
+
+  private constructor(options: EtcdStoreOptions) {
+    this.#options = options;
+    this.#log = options.log ?? silentLogger;
+    this.#endpoints = new EtcdEndpoints(options);
+    this.#commits = new GroupCommit<EtcdWrite, WriteOutcome>({
+      commit: (batch) => this.#commit(batch),
+      keyOf: (write) => write.key,
+      bytesOf: (write) => write.key.length * 2 + 64 + ('value' in write ? Buffer.byteLength(write.value) : 0),
+      inFlightMax: 2,
+      batchOpsMax,
+      batchBytesMax,
+      waitingOpsMax: 20_000,
+      waitingBytesMax: 64 * 1_024 * 1_024,
+    });
+    this.#barrier = new EtcdBarrier({
+      clock: options.clock,
+      readRevision: async () => Number((await this.#range({ key: Buffer.from(syncKey), keys_only: true })).header.revision),
+      writeSyncKey: () => this.#writeSyncKey(),
+    });
+    this.#keepAlives = new EtcdKeepAlives({ endpoints: this.#endpoints, clock: options.clock });
+    this.presence = new EtcdPresence({ endpoints: this.#endpoints, keepAlives: this.#keepAlives, write: (write) => this.#offer(write) });
+  }
+
+  async read(key: string): Promise<Stored | undefined> {
+    const { kvs } = await this.#range({ key: Buffer.from(key) });
+    return kvs[0] && storedOf(kvs[0]);
+  }
+
+  async list(prefix: string, options: ListOptions = {}): Promise<Page> {
+    const { limit = Infinity } = options;
+    const range_end = Buffer.from(prefixEnd(prefix));
+    const items: Stored[] = [];
+    let etcdRevision = options.revision === undefined ? 0 : etcdRevisionOf(options.revision);
+    for (let after = options.after; ; after = items.at(-1)!.key) {
+      // The smallest string greater than a key is the key with a NUL behind it.
+      const key = Buffer.from(after === undefined || after < prefix ? prefix : `${after}\0`);
+      const wanted = Math.min(pageKeysMax, limit - items.length);
+      const page = await this.#rangeAt(etcdRevision, { key, range_end, limit: wanted, revision: etcdRevision });
+      etcdRevision ||= Number(page.header.revision);
+      for (const kv of page.kvs) items.push(storedOf(kv));
+      if (!page.more || items.length >= limit) {
+        return { items, revision: endOfRevision(etcdRevision), next: page.more ? items.at(-1)?.key : undefined };
+      }
+    }
+  }
+
+  async write(write: Write): Promise<WriteOutcome> {
+    const bytes = 'value' in write ? Buffer.byteLength(write.value) : 0;
+    if (bytes > valueBytesMax) throw new ValueTooLargeError(write.key, bytes);
+    const outcome = await this.#offer(write);
+    if (outcome.ok && write.op === 'delete') this.presence.forget(write.key);
+    return outcome;
+  }
+
+  async *watch(prefix: string, revision: number, signal: AbortSignal): AsyncGenerator<readonly Change[]> {
+    const progress = this.#barrier.watchStarted(revision);
+    const options = {
+      endpoints: this.#endpoints,
+      root: rootPrefix,
+      clock: this.#options.clock,
+      random: this.#options.random,
+      log: this.#log,
+      onEvents: this.presence.observe.bind(this.presence),
+    };
+    try {
+      for await (const changes of watchRoot(options, revision, AbortSignal.any([signal, this.#closing.signal]))) {
+        progress.reached(changes.at(-1)!.revision);
+        const wanted = prefix === rootPrefix ? changes : changes.filter(({ key }) => key.startsWith(prefix));
+        if (wanted.length > 0) yield wanted;
+      }
+      if (!signal.aborted) throw closedError();
+    } finally {
+      progress.ended();
+    }
+  }
+
+  currentRevision(): Promise<number> {
+    return this.#barrier.currentRevision();
+  }
+
+  /**
+   * Drops history up to `revision`: older watches and lists are Gone. Idempotent, so every API server may do it.
+   * @throws StoreUnavailableError
+   */
+  async compact(revision: number): Promise<void> {
+    const etcdRevision = etcdRevisionOf(revision);
+    try {
+      await this.#endpoints.call((client) => client.kv.compact({ revision: etcdRevision }));
+    } catch (error) {
+      if (!isCompacted(error)) throw error;
+    }
+    this.#compactedRevision = Math.max(this.#compactedRevision, endOfRevision(etcdRevision));
+  }
+
+  async close(): Promise<void> {
+    if (!this.#closing.signal.aborted) {
+      this.#closing.abort();
+      this.#compaction?.cancel();
+      await this.#commits.idle();
+      this.#keepAlives.close();
+      this.#endpoints.close();
+    }
+    await this.#commits.idle();
+  }
+
+  #offer(write: EtcdWrite): Promise<WriteOutcome> {
+    if (this.#closing.signal.aborted) return Promise.reject(closedError());
+    return this.#commits.offer(write);
+  }
+
+  async #commit(batch: readonly EtcdWrite[]): Promise<readonly WriteOutcome[]> {
+    const response = await this.#endpoints.call((client) => client.kv.txn(txnRequest(batch)));
+    const outcomes = outcomesOf(batch, response);
+    for (const outcome of outcomes) if (outcome.ok) this.#barrier.noteWritten(outcome.revision);
+    return outcomes;
+  }
+
+  async #writeSyncKey(): Promise<number> {
+    const outcome = await this.#offer({ op: 'put', key: syncKey, value: '{}' });
+    if (!outcome.ok) throw new Error('assertion failed: an unguarded put does not conflict');
+    return outcome.revision;
+  }
+
+  #range(request: RangeRequest): Promise<RangeResponse> {
+    return this.#endpoints.call((client) => client.kv.range(request));
+  }
+
+  async #rangeAt(etcdRevision: number, request: RangeRequest): Promise<RangeResponse> {
+    try {
+      return await this.#range(request);
+    } catch (error) {
+      if (isCompacted(error)) throw new GoneError(endOfRevision(etcdRevision), this.#compactedRevision);
+      throw error;
+    }
+  }
+
+  /** Compacts, each `historyMs`, up to where etcd stood the last time. */
+  #scheduleCompaction(upTo: number | undefined): void {
+    this.#compaction = this.#options.clock.timer(this.#options.historyMs ?? 300_000, () => void this.#compactAndSchedule(upTo), { unref: true });
+  }
+
+  async #compactAndSchedule(upTo: number | undefined): Promise<void> {
+    let reached = upTo;
+    try {
+      reached = Number((await this.#range({ key: Buffer.from(syncKey), keys_only: true })).header.revision);
+      if (upTo !== undefined) await this.compact(endOfRevision(upTo));
+    } catch (error) {
+      this.#log.warn('The history of etcd could not be compacted; it will be tried again.', { error });
+    }
+    if (!this.#closing.signal.aborted) this.#scheduleCompaction(reached);
+  }
+}
+
+function closedError(): StoreUnavailableError {
+  return new StoreUnavailableError('the store is closed', 'no');
+}
