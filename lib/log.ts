@@ -39,16 +39,17 @@ class PinoLogger implements Logger {
 
 /**
  * Writes to standard error, so that standard output stays for what the user asked for.
+ * @param options.path append to this file (JSON) instead
  * @param options.format `json` for machines, `pretty` for people; default by whether standard error is a terminal.
  */
-export function createLogger(options: { level?: LogLevel; format?: 'json' | 'pretty' } = {}): Logger {
+export function createLogger(options: { level?: LogLevel; format?: 'json' | 'pretty'; path?: string } = {}): Logger {
   const level = options.level ?? 'info';
-  const format = options.format ?? (process.stderr.isTTY ? 'pretty' : 'json');
+  const format = options.format ?? (process.stderr.isTTY && options.path === undefined ? 'pretty' : 'json');
   const base = { level, base: null, timestamp: pino.stdTimeFunctions.isoTime, serializers: { error: errorText } };
   const destination =
     format === 'pretty'
       ? pretty({ destination: 2, sync: true, translateTime: 'HH:MM:ss.l', ignore: 'pid,hostname', colorize: process.stderr.isTTY })
-      : pino.destination({ fd: 2, sync: true });
+      : pino.destination(options.path === undefined ? { fd: 2, sync: true } : { dest: options.path, mkdir: true, append: true, mode: 0o600, sync: true });
   return new PinoLogger(pino({ ...base, formatters: { level: (label) => ({ level: label }) } }, destination));
 }
 

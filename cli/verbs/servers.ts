@@ -40,6 +40,7 @@ export function addServerVerbs(program: Command, session: Session): void {
     .option('--listen <host:port>', 'where to listen; port 0 picks a free one', '127.0.0.1:7443')
     .option('--advertise <host>', 'name or address that clients reach it at; may be repeated', collect)
     .option('--data-dir <dir>', 'where keys, credentials and the embedded store are kept', '.taskplane')
+    .option('--agent <name>', 'make a credential for the agent of this node, in DIR/agents; may be repeated', collect)
     .option('--presence-ttl-seconds <seconds>', 'an agent that is silent for so long is lost', integer('--presence-ttl-seconds', 1), 8)
     .addOption(logLevel())
     .addHelpText('after', examples('taskplane apiserver --etcd-servers http://127.0.0.1:2379', 'taskplane apiserver --store embedded --listen 0.0.0.0:7443 --advertise control.example.com'))
@@ -85,6 +86,6 @@ export function addServerVerbs(program: Command, session: Session): void {
     .addHelpText('after', examples('taskplane kubeconfig --agent m7 --server https://control.example.com:7443 -o m7.kubeconfig'))
     .action(async (options: KubeconfigOptions) => {
       const { kubeconfig } = await import('../serve/kubeconfig.js');
-      await session.alone(() => kubeconfig(session.io, options));
+      await session.alone(() => kubeconfig(session.io, session.clock, options));
     });
 }
