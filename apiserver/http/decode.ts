@@ -3,9 +3,8 @@
 import { isUtf8 } from 'node:buffer';
 import { parseDocument } from 'yaml';
 import { ApiError, badRequest } from '../../api/errors.js';
-import { apiVersionOf, type KindDefinition } from '../../api/kind.js';
 import type { KubeObject } from '../../api/meta.js';
-import type { PatchType, Target } from '../resources/service.js';
+import type { PatchType } from '../resources/service.js';
 
 /** An object's body; beyond it 413, as the Kubernetes API server has it. */
 export const bodyBytesMax = 3 * 1024 * 1024;
@@ -134,32 +133,8 @@ export function isMapping(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/**
- * The body as an object of the kind that the path names. Absent apiVersion, kind and metadata.namespace are filled in.
- * @param name the name on the path, for PUT
- * @throws ApiError BadRequest when body and path disagree
- */
-export function asObject(value: unknown, target: Target, name: string | undefined): KubeObject {
+/** What the body of a write is taken for; whether it is one, the resource layer finds out. @throws ApiError BadRequest */
+export function asObject(value: unknown): KubeObject {
   if (!isMapping(value)) throw badRequest('the body of the request must be a mapping with apiVersion, kind and metadata');
-  fillType(value, target.kind);
-  const metadata = (value['metadata'] ??= {});
-  if (!isMapping(metadata)) throw badRequest('metadata must be a mapping');
-  const given = metadata['namespace'] ?? '';
-  const { namespace } = target;
-  if (given !== '' && given !== namespace) throw badRequest('the namespace of the provided object does not match the namespace sent on the request');
-  if (namespace !== undefined) metadata['namespace'] = namespace;
-  else delete metadata['namespace'];
-  if (name !== undefined) {
-    if (metadata['name'] === undefined) throw badRequest('the name of the object must be set in metadata.name');
-    if (metadata['name'] !== name) throw badRequest(`the name of the object (${String(metadata['name'])}) does not match the name on the URL (${name})`);
-  }
   return value as KubeObject;
-}
-
-function fillType(value: Record<string, unknown>, kind: KindDefinition): void {
-  const apiVersion = apiVersionOf(kind);
-  value['kind'] ||= kind.kind;
-  value['apiVersion'] ||= apiVersion;
-  if (value['kind'] !== kind.kind) throw badRequest(`the kind in the data (${String(value['kind'])}) does not match the expected kind (${kind.kind})`);
-  if (value['apiVersion'] !== apiVersion) throw badRequest(`the API version in the data (${String(value['apiVersion'])}) does not match the expected API version (${apiVersion})`);
 }

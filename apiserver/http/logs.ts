@@ -1,7 +1,6 @@
 // logs.ts: GET …/tasks/NAME/log and …/pods/NAME/log, fetched from the agent that has the log.
 
 import { ApiError, badRequest, type Status } from '../../api/errors.js';
-import type { KindDefinition } from '../../api/kind.js';
 import type { TunnelRequest } from '../../api/protocol.js';
 import { taskKind, type Task } from '../../api/task.js';
 import { podContainerName } from '../../api/pod.js';
@@ -42,7 +41,7 @@ export class Logs {
     for (const key of ['timestamps', 'sinceSeconds', 'sinceTime']) {
       if (request.query.has(key) && request.query.get(key) !== 'false') caller.warn(`${key} is ignored: lines of a task's log carry no time`);
     }
-    const { object } = await this.#resources.get(caller, { kind: taskKind as unknown as KindDefinition, namespace, name });
+    const { object } = await this.#resources.get(caller, { kind: taskKind, namespace, name });
     const task = object as Task;
     const source = logSource(task, query);
     const stream = this.#tunnels.open(source.nodeName, tunnelRequest(task, source.attempt, query));

@@ -77,13 +77,13 @@ export class ResourceRequests {
   async #create({ request, route, kind, caller }: ResourceRequest, target: Target): Promise<ServerReply> {
     if (kind.namespaced && route.namespace === undefined) throw badRequest(`${kind.plural} belong to a namespace: create them at …/namespaces/NAMESPACE/${kind.plural}`);
     const options = writeOptions(request.query, request.headers['user-agent'], 'CreateOptions');
-    const object = asObject(await readValue(request), target, undefined);
+    const object = asObject(await readValue(request));
     return textReply(201, (await this.#resources.create(caller, target, object, options)).json);
   }
 
   async #update({ request, caller }: ResourceRequest, target: ObjectTarget): Promise<ServerReply> {
     const options = writeOptions(request.query, request.headers['user-agent'], 'UpdateOptions');
-    const object = asObject(await readValue(request), target, target.name);
+    const object = asObject(await readValue(request));
     return textReply(200, (await this.#resources.update(caller, target, object, options)).json);
   }
 

@@ -24,8 +24,8 @@ const statusOf = (kind: KindDefinition): Subresource => ({
 const log = (kind: KindDefinition): Subresource => ({ name: 'log', verbs: ['get'], kind, methods: ['GET', 'HEAD'] });
 
 const others = new Map<string, readonly Subresource[]>([
-  ['taskplane.dev/tasks', [{ name: 'binding', verbs: ['create'], kind: { group: '', version: 'v1', kind: 'Binding' }, methods: ['POST'] }, log(taskKind as unknown as KindDefinition)]],
-  ['/pods', [log(podKind as unknown as KindDefinition)]],
+  ['taskplane.dev/tasks', [{ name: 'binding', verbs: ['create'], kind: { group: '', version: 'v1', kind: 'Binding' }, methods: ['POST'] }, log(taskKind)]],
+  ['/pods', [log(podKind)]],
   [
     '/nodes',
     [

@@ -1,0 +1,178 @@
+// handler.ts
+//
+// The API server as a function from a request to a reply; it knows no socket. `#serve` shows the order that every request
+// goes through:
+//
+//   request id -> authentication -> authorization -> limits -> decode, service (the endpoint's run)
+//
+// Whatever is thrown on the way becomes a Status.
+
+import { forbidden, unauthorized } from '../api/errors.js';
+import type { KindDefinition } from '../api/kind.js';
+import type { Clock } from '../lib/clock.js';
+import type { Logger } from '../lib/log.js';
+import type { Random } from '../lib/random.js';
+import type { Endpoint } from './http/endpoint.js';
+import { errorReply, toApiError, warningHeader, warningsMax } from './http/errors.js';
+import type { HealthCheck } from './http/health.js';
+import { Limit, requestsInFlightMax, streamsMax } from './http/limits.js';
+import type { ServerReply, ServerRequest } from './http/message.js';
+import type { ServerMetrics } from './http/metrics.js';
+import { OwnEndpoints, type OwnEndpointsOptions } from './http/own-endpoints.js';
+import { PathEndpoints } from './http/path-endpoints.js';
+import { ResourceEndpoints } from './http/resource-endpoints.js';
+import { parsePath } from './http/route.js';
+import type { Attributes } from './resources/authorization.js';
+import type { Caller, ResourceService, User } from './resources/service.js';
+
+export interface HandlerOptions extends OwnEndpointsOptions {
+  kinds: readonly KindDefinition[];
+  resources: ResourceService;
+  /** @throws ApiError Forbidden */
+  authorize(user: User, attributes: Attributes): void;
+  metrics: ServerMetrics;
+  checks: { live: readonly HealthCheck[]; ready: readonly HealthCheck[] };
+  /** Version of this package. */
+  version: string;
+  clock: Clock;
+  random: Random;
+  logger: Logger;
+}
+
+const impersonationHeaders = ['impersonate-user', 'impersonate-group', 'impersonate-uid'] as const;
+/** Of a request that could not even be understood. */
+const unknownLabel = { verb: 'unknown', resource: 'unknown' };
+const nobody: User = { name: 'system:anonymous', groups: ['system:unauthenticated'] };
+
+export class Handler {
+  readonly #options: HandlerOptions;
+  readonly #paths: PathEndpoints;
+  readonly #own: OwnEndpoints;
+  readonly #resources: ResourceEndpoints;
+  readonly #inFlight = new Limit(requestsInFlightMax, 'requests in flight');
+  readonly #streams = new Limit(streamsMax, 'watches and logs open');
+  readonly #idPrefix: string;
+  #requests = 0;
+
+  constructor(options: HandlerOptions) {
+    this.#options = options;
+    this.#paths = new PathEndpoints(options);
+    this.#own = new OwnEndpoints(options);
+    this.#resources = new ResourceEndpoints({ ...options, now: () => options.clock.now() });
+    this.#idPrefix = options.random.suffix(8);
+  }
+
+  /** Never rejects. */
+  async handle(request: ServerRequest): Promise<ServerReply> {
+    const { clock, metrics, logger } = this.#options;
+    const startedAt = clock.monotonic();
+    const requestId = `${this.#idPrefix}-${++this.#requests}`;
+    const warnings: string[] = [];
+    let endpoint: Endpoint | undefined;
+    let reply: ServerReply;
+    try {
+      endpoint = this.#endpoint(request);
+      reply = await this.#serve(request, endpoint, (message) => warnings.push(message));
+    } catch (error) {
+      reply = errorReply(toApiError(error, { requestId, method: request.method, path: request.path }, logger));
+    }
+    reply.headers['x-request-id'] = requestId;
+    if (warnings.length > 0) reply.headers['warning'] = warnings.slice(0, warningsMax).map(warningHeader);
+    const { verb, resource } = endpoint?.label ?? unknownLabel;
+    metrics.replied(verb, resource, reply.status, (clock.monotonic() - startedAt) / 1000);
+    return reply;
+  }
+
+  /**
+   * The first steps alone, for connections that become something else than a request (the agents' tunnels).
+   * @throws ApiError
+   */
+  admit(user: User | undefined, headers: ServerRequest['headers'], attributes: Attributes): User {
+    const known = authenticated(user, headers, false);
+    this.#options.authorize(known, attributes);
+    return known;
+  }
+
+  /** @throws what becomes a Status */
+  async #serve(request: ServerRequest, endpoint: Endpoint, warn: Caller['warn']): Promise<ServerReply> {
+    const anonymous = endpoint.anonymous ?? false;
+    const user = authenticated(request.user, request.headers, anonymous);
+    if (!anonymous) {
+      const { attributes, bodyAttributes } = endpoint;
+      this.#options.authorize(user, bodyAttributes ? { ...attributes, ...(await bodyAttributes(request)) } : attributes);
+    }
+    const caller: Caller = { user, warn };
+    return endpoint.longRunning ? this.#stream(request, endpoint, caller) : this.#answer(request, endpoint, caller);
+  }
+
+  async #answer(request: ServerRequest, endpoint: Endpoint, caller: Caller): Promise<ServerReply> {
+    const leave = this.#enter(this.#inFlight);
+    this.#options.metrics.requestStarted();
+    try {
+      return await endpoint.run(request, caller);
+    } finally {
+      this.#options.metrics.requestEnded();
+      leave();
+    }
+  }
+
+  /** A stream keeps its place until its body is written. */
+  async #stream(request: ServerRequest, endpoint: Endpoint, caller: Caller): Promise<ServerReply> {
+    const leave = this.#enter(this.#streams);
+    const { verb, resource } = endpoint.label;
+    const ended = this.#options.metrics.streamStarted(verb, resource);
+    const over = (): void => {
+      leave();
+      ended();
+    };
+    try {
+      const reply = await endpoint.run(request, caller);
+      const { body } = reply;
+      if (typeof body !== 'function') {
+        over();
+        return reply;
+      }
+      return {
+        ...reply,
+        body: async (output) => {
+          try {
+            await body(output);
+          } finally {
+            over();
+          }
+        },
+      };
+    } catch (error) {
+      over();
+      throw error;
+    }
+  }
+
+  #enter(limit: Limit): () => void {
+    try {
+      return limit.enter();
+    } catch (error) {
+      this.#options.metrics.requestRejected();
+      throw error;
+    }
+  }
+
+  #endpoint(request: ServerRequest): Endpoint {
+    const route = parsePath(request.path);
+    if (route.type !== 'resource') return this.#paths.endpoint(route, request);
+    return this.#own.endpoint(route, request) ?? this.#resources.endpoint(route, request);
+  }
+}
+
+/** @throws ApiError Unauthorized, Forbidden */
+function authenticated(user: User | undefined, headers: ServerRequest['headers'], anonymous: boolean): User {
+  if (!user) {
+    if (anonymous) return nobody;
+    throw unauthorized();
+  }
+  // Acting with the caller's own rights instead would be worse than refusing.
+  if (impersonationHeaders.some((header) => headers[header] !== undefined)) {
+    throw forbidden(undefined, '', `user "${user.name}" cannot impersonate: this server has no impersonation`);
+  }
+  return user;
+}
