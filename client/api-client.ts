@@ -117,9 +117,19 @@ export class ApiClient {
 
   /** The object when it is still there (terminating), else a Success Status. */
   async delete<T extends KubeObject>(kind: KindDefinition<T>, name: string, namespace?: string, options: DeleteOptions = {}): Promise<T | Status> {
-    const { dryRun, ...rest } = options;
-    const body = JSON.stringify({ kind: 'DeleteOptions', apiVersion: 'v1', ...rest, ...(dryRun ? { dryRun: ['All'] } : {}) });
-    return this.#json<T | Status>({ method: 'DELETE', path: objectPath(generic(kind), name, namespace), body });
+    return this.#json<T | Status>({ method: 'DELETE', path: objectPath(generic(kind), name, namespace), body: deleteBody(options) });
+  }
+
+  /** Deletes all objects of a kind in a namespace, or those that the selectors choose. Resolves to how many were asked to go. */
+  async deleteCollection<T extends KubeObject>(
+    kind: KindDefinition<T>,
+    options: { namespace: string | undefined; labelSelector?: string; fieldSelector?: string },
+    deleteOptions: DeleteOptions = {},
+  ): Promise<number> {
+    const { namespace, ...query } = options;
+    const path = collectionPath(generic(kind), namespace);
+    const list = await this.#json<Partial<KubeList<T>>>({ method: 'DELETE', path, query, body: deleteBody(deleteOptions) });
+    return list.items?.length ?? 0;
   }
 
   /**
@@ -240,6 +250,10 @@ function errorOf(code: number, headers: Readonly<Record<string, string>>, body: 
   const afterMs = retryAfterMs(headers);
   const details = afterMs === undefined ? status.details : { retryAfterSeconds: afterMs / 1_000, ...status.details };
   return ApiError.fromStatus({ ...status, message, ...(details ? { details } : {}) }, code);
+}
+
+function deleteBody({ dryRun, ...rest }: DeleteOptions): string {
+  return JSON.stringify({ kind: 'DeleteOptions', apiVersion: 'v1', ...rest, ...(dryRun ? { dryRun: ['All'] } : {}) });
 }
 
 function writeQuery(options: WriteOptions): Record<string, string | undefined> {

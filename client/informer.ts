@@ -36,6 +36,8 @@ export interface InformerOptions<T extends KubeObject> {
   clock: Clock;
   random: Random;
   logger: Logger;
+  /** What is kept of an object (apiVersion, kind and metadata at least), where its readers do not need all. Default: all. */
+  keep?(object: T): T;
   /** Whether objects are frozen, so that a careless write fails at its own line. Default: in tests. */
   freeze?: boolean;
 }
@@ -137,7 +139,7 @@ export class Informer<T extends KubeObject> implements Service {
     do {
       const page = await client.list(kind, { namespace, labelSelector, fieldSelector, limit: pageItemsMax, ...(token ? { continue: token } : {}) });
       if (signal.aborted) return;
-      for (const object of page.items) found.set(objectKey(object), object);
+      for (const object of page.items) found.set(objectKey(object), this.#own(object));
       // All pages tell of the same revision, the first one's.
       resourceVersion ??= page.metadata.resourceVersion;
       token = page.metadata.continue || undefined;
@@ -161,9 +163,9 @@ export class Informer<T extends KubeObject> implements Service {
           found.set(key, previous);
           continue;
         }
-        changes.push({ type: 'modified', object: this.#own(object), previous });
+        changes.push({ type: 'modified', object, previous });
       } else {
-        changes.push({ type: 'added', object: this.#own(object) });
+        changes.push({ type: 'added', object });
       }
     }
     this.#objects = found;
@@ -202,24 +204,25 @@ export class Informer<T extends KubeObject> implements Service {
 
   #apply(batch: readonly WatchEvent<T>[]): void {
     const changes: InformerChange<T>[] = [];
-    for (const { type, object } of batch) {
-      const version = object.metadata.resourceVersion;
+    for (const { type, object: received } of batch) {
+      const version = received.metadata.resourceVersion;
       if (type === 'BOOKMARK') {
         this.#advance(version);
         continue;
       }
+      const object = this.#own(received);
       const key = objectKey(object);
       const previous = this.#objects.get(key);
       if (type === 'DELETED') {
         this.#advance(version);
         if (!previous || isOlder(version, previous.metadata.resourceVersion)) continue;
         this.#objects.delete(key);
-        changes.push({ type: 'deleted', object: this.#own(object), previous });
+        changes.push({ type: 'deleted', object, previous });
         continue;
       }
       if (!isOlder(this.#resourceVersion, version)) continue;
       this.#advance(version);
-      this.#objects.set(key, this.#own(object));
+      this.#objects.set(key, object);
       if (!previous) {
         changes.push({ type: 'added', object });
       } else if (previous.metadata.uid === object.metadata.uid) {
@@ -235,8 +238,10 @@ export class Informer<T extends KubeObject> implements Service {
     if (version !== undefined && isOlder(this.#resourceVersion, version)) this.#resourceVersion = version;
   }
 
+  /** What is kept of a received object. */
   #own(object: T): T {
-    return this.#freeze ? deepFreeze(object) : object;
+    const kept = this.#options.keep ? this.#options.keep(object) : object;
+    return this.#freeze ? deepFreeze(kept) : kept;
   }
 
   #tell(changes: readonly InformerChange<T>[]): void {
