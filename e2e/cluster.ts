@@ -157,6 +157,11 @@ export class Cluster {
     }, this.clock, timeoutMs);
   }
 
+  /** For what no event tells: asks `look` until it answers. */
+  eventually<T>(what: string, look: () => Promise<T | undefined>, timeoutMs?: number): Promise<T> {
+    return untilSomething(what, look, this.clock, timeoutMs);
+  }
+
   /** Resolves when no process has this pid. */
   async processGone(pid: number): Promise<void> {
     await untilNothing(`process ${pid}`, async () => (existsSync(`/proc/${pid}`) ? [pid] : []), this.clock);
