@@ -22,6 +22,7 @@ export function buildProgram(session: Session): Command {
   addObjectVerbs(program, session);
   addTaskVerbs(program, session);
   addCompletion(program, session);
+  program.addHelpCommand(new Command('help').argument('[command]').summary('print help for a verb').helpGroup('Other:'));
   program.addHelpText('after', '\nThe address and credentials of the API server come from --kubeconfig, $KUBECONFIG or ~/.kube/config, as for kubectl.\n`taskplane VERB --help` tells more of each.\n');
   return program;
 }

@@ -3,6 +3,7 @@
 // One write per frame: the cursor goes up to where the last frame began, every line is written over and its rest cleared,
 // and what is left of a longer frame below is cleared last. Nothing is blank in between, so nothing flickers.
 
+import { stripVTControlCharacters } from 'node:util';
 import { humanDuration } from '../../api/kind.js';
 import { colorStatus, type Colors } from '../print/colors.js';
 import { displayWidth } from '../print/table.js';
@@ -67,7 +68,7 @@ export class FramePainter {
   paint(lines: readonly string[], columns: number): string {
     const rows = this.#drawn.reduce((sum, width) => sum + Math.max(1, Math.ceil(width / columns)), 0);
     const up = rows > 0 ? `\r\u001b[${rows}A` : '';
-    this.#drawn = lines.map((line) => displayWidth(stripColors(line)));
+    this.#drawn = lines.map((line) => displayWidth(stripVTControlCharacters(line)));
     return `\u001b[?25l${up}${lines.map((line) => `${line}\u001b[K\n`).join('')}\u001b[J`;
   }
 
@@ -76,8 +77,4 @@ export class FramePainter {
     this.#drawn = [];
     return '\u001b[?25h';
   }
-}
-
-function stripColors(text: string): string {
-  return text.replaceAll(/\u001b\[[0-9;]*m/g, '');
 }

@@ -12,6 +12,7 @@ export interface ControllersOptions {
   kubeconfig?: string;
   leaderElect: boolean;
   identity?: string;
+  healthPort?: number;
   logLevel: LogLevel;
 }
 
@@ -22,7 +23,7 @@ export async function controllers(session: Session, options: ControllersOptions)
   const transport = new HttpsTransport({ access, userAgent: `taskplane-controllers/${version}` });
   const identity = options.identity ?? `${hostname()}-${process.pid}`;
   try {
-    await runControllers({ transport, identity, leaderElect: options.leaderElect, logger: createLogger({ level: options.logLevel }), clock, random }, signal);
+    await runControllers({ transport, identity, leaderElect: options.leaderElect, ...(options.healthPort === undefined ? {} : { health: { port: options.healthPort } }), logger: createLogger({ level: options.logLevel }), clock, random }, signal);
   } finally {
     await transport.close();
   }

@@ -16,6 +16,7 @@ export function addCompletion(program: Command, session: Session): void {
       });
     });
 
+  program.enablePositionalOptions();
   program.command('__complete', { hidden: true })
     .argument('[words...]')
     .allowUnknownOption()
@@ -29,5 +30,4 @@ export function addCompletion(program: Command, session: Session): void {
         return 0;
       });
     });
-  program.enablePositionalOptions();
 }

@@ -9,7 +9,7 @@ import type { GetOptions } from '../commands/get.js';
 import { collect, connected, connectionOf, dryRunOption, examples, integer } from './options.js';
 
 export function addObjectVerbs(program: Command, session: Session): void {
-  connected(program.command('apply').summary('make objects as manifests say').helpGroup('Objects:'))
+  connected(program.command('apply').summary('make objects as manifests say').helpGroup('Objects:')
     .description('Creates the objects of the manifests, or changes them to what the manifests say. Nothing is sent while any document has a problem.')
     .option('-f, --filename <file>', 'file, folder, URL, or - for standard input; may be repeated', collect)
     .option('-R, --recursive', 'look into folders of folders, too')
@@ -20,9 +20,9 @@ export function addObjectVerbs(program: Command, session: Session): void {
     .action(async (files: string[], options: ApplyOptions, command: Command) => {
       const { apply } = await import('../commands/apply.js');
       await session.withClient(connectionOf(command), (context) => apply(context, { ...options, filename: [...(options.filename ?? []), ...files] }));
-    });
+    }));
 
-  connected(program.command('get').summary('list objects').helpGroup('Objects:'))
+  connected(program.command('get').summary('list objects').helpGroup('Objects:')
     .description('Lists objects, as a table or whole.')
     .argument('[what...]', 'KIND, KIND NAME…, KIND/NAME… or KIND,KIND')
     .option('-f, --filename <file>', 'the objects of a manifest', collect)
@@ -40,9 +40,9 @@ export function addObjectVerbs(program: Command, session: Session): void {
     .action(async (what: string[], options: GetOptions, command: Command) => {
       const { get } = await import('../commands/get.js');
       await session.withClient(connectionOf(command), (context) => get(context, what, options));
-    });
+    }));
 
-  connected(program.command('describe').summary('tell all about objects').helpGroup('Objects:'))
+  connected(program.command('describe').summary('tell all about objects').helpGroup('Objects:')
     .description('Tells all that is worth knowing of objects, with what happened to them.')
     .argument('<what...>', 'KIND, KIND NAME… or KIND/NAME…')
     .option('-l, --selector <labels>', 'only objects with these labels')
@@ -52,9 +52,9 @@ export function addObjectVerbs(program: Command, session: Session): void {
     .action(async (what: string[], options: DescribeOptions, command: Command) => {
       const { describe } = await import('../commands/describe.js');
       await session.withClient(connectionOf(command), (context) => describe(context, what, options));
-    });
+    }));
 
-  connected(program.command('delete').summary('delete objects').helpGroup('Objects:'))
+  connected(program.command('delete').summary('delete objects').helpGroup('Objects:')
     .description('Deletes objects and waits until they are gone. The processes of a task get SIGTERM, and SIGKILL after its grace period.')
     .argument('[what...]', 'KIND NAME…, KIND/NAME…, or KIND with -l or --all')
     .option('-f, --filename <file>', 'the objects of a manifest', collect)
@@ -75,9 +75,9 @@ export function addObjectVerbs(program: Command, session: Session): void {
       const { deleteObjects } = await import('../commands/delete.js');
       const gracePeriod = options.gracePeriod !== undefined && options.gracePeriod < 0 ? undefined : options.gracePeriod;
       await session.withClient(connectionOf(command), (context) => deleteObjects(context, what, { ...options, gracePeriod }));
-    });
+    }));
 
-  connected(program.command('wait').summary('wait until objects are as asked for').helpGroup('Objects:'))
+  connected(program.command('wait').summary('wait until objects are as asked for').helpGroup('Objects:')
     .description('Waits until objects are as asked for. Exit code 0: they are; 1: a task failed, an object is missing, or the time is up.')
     .argument('<what...>', 'KIND NAME…, KIND/NAME…, or KIND with -l or --all')
     .requiredOption('--for <what>', 'finished (0 when Succeeded, 1 when Failed), running (or has run), deleted, condition=NAME[=VALUE]')
@@ -89,5 +89,5 @@ export function addObjectVerbs(program: Command, session: Session): void {
     .action(async (what: string[], options: { for: string; timeout: string; selector?: string; all?: boolean; allNamespaces?: boolean }, command: Command) => {
       const [{ wait }, { parseDurationMs }] = await Promise.all([import('../commands/wait.js'), import('../duration.js')]);
       await session.withClient(connectionOf(command), (context) => wait(context, what, { ...options, timeoutMs: parseDurationMs(options.timeout) }));
-    });
+    }));
 }

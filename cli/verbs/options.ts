@@ -17,7 +17,7 @@ export function collect(value: string, before: string[] | undefined): string[] {
   return [...(before ?? []), value];
 }
 
-/** The flags that say which cluster, on every client verb. */
+/** Adds the flags that say which cluster, last: a verb's own flags come first in its help. */
 export function connected(command: Command): Command {
   return command
     .addOption(new Option('--kubeconfig <file>', 'kubeconfig to use (default: $KUBECONFIG, then ~/.kube/config)').helpGroup('Cluster:'))

@@ -53,6 +53,7 @@ export function addServerVerbs(program: Command, session: Session): void {
     .description('Runs the scheduler and the other controllers. Of any number of them one leads, and the others stand by.')
     .option('--kubeconfig <file>', 'credentials: controllers.kubeconfig in the data directory of the API server')
     .option('--no-leader-elect', 'lead without asking: only where nobody else can')
+    .option('--health-port <port>', 'serve /livez, /readyz and /metrics on this port of 127.0.0.1', integer('--health-port', 0))
     .option('--identity <name>', 'name in the election (default: host name and process id)')
     .addOption(logLevel())
     .addHelpText('after', examples('taskplane controllers --kubeconfig .taskplane/controllers.kubeconfig'))

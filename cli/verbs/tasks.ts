@@ -8,7 +8,7 @@ import type { VersionOptions } from '../commands/version.js';
 import { collect, connected, connectionOf, dryRunOption, examples, integer } from './options.js';
 
 export function addTaskVerbs(program: Command, session: Session): void {
-  connected(program.command('run').summary('run one command as a task').helpGroup('Tasks:'))
+  connected(program.command('run').summary('run one command as a task').helpGroup('Tasks:')
     .description(
       'Runs one command as a task, shows what it writes and ends with its exit code.\nCtrl-C stops the task (it is deleted, with its grace period); a second Ctrl-C kills it. The exit code is then 130.',
     )
@@ -37,9 +37,9 @@ export function addTaskVerbs(program: Command, session: Session): void {
     .action(async (name: string, words: string[], options: RunOptions, command: Command) => {
       const { run } = await import('../commands/run.js');
       await session.withClient(connectionOf(command), (context) => run(context, name, words, options, session));
-    });
+    }));
 
-  connected(program.command('logs').summary('show what a task wrote').helpGroup('Tasks:'))
+  connected(program.command('logs').summary('show what a task wrote').helpGroup('Tasks:')
     .description('Shows what the command of a task wrote to standard output and standard error.')
     .argument('<task>', 'NAME or task/NAME')
     .option('-f, --follow', 'wait until it starts, and show what it writes until it has finished, over all attempts')
@@ -50,10 +50,10 @@ export function addTaskVerbs(program: Command, session: Session): void {
     .action(async (task: string, options: LogsOptions, command: Command) => {
       const { logs } = await import('../commands/logs.js');
       await session.withClient(connectionOf(command), (context) => logs(context, task, options));
-    });
+    }));
 
   for (const verb of ['cordon', 'uncordon'] as const) {
-    connected(program.command(verb).helpGroup('Nodes:'))
+    connected(program.command(verb).helpGroup('Nodes:')
       .summary(verb === 'cordon' ? 'keep new tasks away from nodes' : 'let new tasks come to nodes again')
       .description(verb === 'cordon' ? 'Keeps new tasks away from nodes. What runs there goes on.' : 'Lets new tasks come to nodes again.')
       .argument('[node...]', 'names of nodes')
@@ -62,11 +62,11 @@ export function addTaskVerbs(program: Command, session: Session): void {
       .action(async (names: string[], options: { selector?: string }, command: Command) => {
         const { cordon } = await import('../commands/cordon.js');
         await session.withClient(connectionOf(command), (context) => cordon(context, names, verb === 'cordon', options.selector));
-      });
+      }));
   }
 
   const top = program.command('top').summary('show the measured use of nodes').description('Shows measured use.').helpGroup('Nodes:');
-  connected(top.command('nodes').alias('node').summary('CPU and memory in use on each node'))
+  connected(top.command('nodes').alias('node').summary('CPU and memory in use on each node')
     .description('Shows the CPU and memory in use on each node, by tasks and everything else.')
     .argument('[node...]', 'names of nodes')
     .option('-l, --selector <labels>', 'nodes with these labels')
@@ -75,14 +75,14 @@ export function addTaskVerbs(program: Command, session: Session): void {
     .action(async (names: string[], options: { selector?: string; headers?: boolean; sortBy?: 'cpu' | 'memory' }, command: Command) => {
       const { topNodes } = await import('../commands/top.js');
       await session.withClient(connectionOf(command), (context) => topNodes(context, names, options));
-    });
+    }));
 
-  connected(program.command('version').summary('print the versions of client and server').helpGroup('Other:'))
+  connected(program.command('version').summary('print the versions of client and server').helpGroup('Other:')
     .description('Prints the versions of this command and of the server.')
     .option('--client', 'only of this command')
     .addOption(new Option('-o, --output <format>', 'print as').choices(['json', 'yaml']))
     .action(async (options: VersionOptions, command: Command) => {
       const { printVersion } = await import('../commands/version.js');
       await session.alone(() => printVersion(session.io, options, async () => (await session.connect(connectionOf(command))).client));
-    });
+    }));
 }
