@@ -1,0 +1,139 @@
+// attempt-files.ts
+//
+// The directory of one attempt, which outlives agent and process:
+//
+//   run         who runs it (wrapper.ts); created exclusively, so an attempt runs at most once
+//   exit        its exit code, a number and a newline
+//   shell.log   what the wrapper's shell had to say (whether a signal ended the command)
+//   output.log  standard output and error of the command; log-store.ts keeps it bounded
+//   work/       working directory, when the task names none
+
+import { chmodSync, chownSync, closeSync, constants, mkdirSync, openSync, readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs';
+import { constants as osConstants } from 'node:os';
+import { join } from 'node:path';
+import { parseRun, type RunRecord } from './proc.js';
+
+export class AttemptFiles {
+  constructor(readonly dir: string) {}
+
+  static under(attemptsDir: string, key: string): AttemptFiles {
+    return new AttemptFiles(join(attemptsDir, key));
+  }
+
+  get outputPath(): string {
+    return join(this.dir, 'output.log');
+  }
+
+  get workPath(): string {
+    return join(this.dir, 'work');
+  }
+
+  /** Makes the directory; another user than the agent's may pass through it but not look around. */
+  create(owner: { uid: number; gid: number } | undefined): void {
+    mkdirSync(this.dir, { recursive: true, mode: 0o700 });
+    if (owner) chmodSync(this.dir, 0o711);
+  }
+
+  createWork(owner: { uid: number; gid: number } | undefined): string {
+    mkdirSync(this.workPath, { recursive: true, mode: 0o700 });
+    if (owner) chownSync(this.workPath, owner.uid, owner.gid);
+    return this.workPath;
+  }
+
+  /** For scripts too long for an argument. */
+  writeScript(script: string, owner: { uid: number; gid: number } | undefined): string {
+    const path = join(this.dir, 'script');
+    writeFileSync(path, script, { mode: 0o600 });
+    if (owner) chownSync(path, owner.uid, owner.gid);
+    return path;
+  }
+
+  /** Descriptors for the wrapper's standard output and error; the caller closes them. */
+  openOutputs(): { output: number; shell: number; close(): void } {
+    const flags = constants.O_CREAT | constants.O_APPEND | constants.O_WRONLY;
+    const output = openSync(this.outputPath, flags, 0o600);
+    let shell: number;
+    try {
+      shell = openSync(join(this.dir, 'shell.log'), flags, 0o600);
+    } catch (error) {
+      closeSync(output);
+      throw error;
+    }
+    return {
+      output,
+      shell,
+      close() {
+        closeSync(output);
+        closeSync(shell);
+      },
+    };
+  }
+
+  /** Sees to it that no wrapper will ever run this attempt. @returns false when one has claimed it already */
+  claimForNobody(): boolean {
+    try {
+      mkdirSync(this.dir, { recursive: true, mode: 0o700 });
+      closeSync(openSync(join(this.dir, 'run'), 'wx', 0o600));
+      writeFileSync(join(this.dir, 'run'), 'nobody\n');
+      return true;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
+      throw error;
+    }
+  }
+
+  get claimed(): boolean {
+    return statSync(join(this.dir, 'run'), { throwIfNoEntry: false }) !== undefined;
+  }
+
+  /** `nobody` when an agent has claimed it so; undefined while the wrapper is writing it, or died doing so. */
+  readRun(): (RunRecord & { startedAt: number }) | 'nobody' | undefined {
+    const path = join(this.dir, 'run');
+    const text = readText(path);
+    if (text === 'nobody\n') return 'nobody';
+    const run = text === undefined ? undefined : parseRun(text);
+    return run && { ...run, startedAt: statSync(path).mtimeMs };
+  }
+
+  /** The exit code with the signal that the shell saw, once the command has ended. */
+  readExit(): { exitCode: number; signal?: string; finishedAt: number } | undefined {
+    const path = join(this.dir, 'exit');
+    const text = readText(path);
+    if (!text || !/^\d+\n$/.test(text)) return undefined;
+    const exitCode = Number(text);
+    const signal = exitCode > 128 && this.readShellLog() ? signalName(exitCode - 128) : undefined;
+    return { exitCode, ...(signal ? { signal } : {}), finishedAt: statSync(path).mtimeMs };
+  }
+
+  readShellLog(): string {
+    return readText(join(this.dir, 'shell.log'))?.trim() ?? '';
+  }
+}
+
+/** Keys of all attempts that have a directory. */
+export function attemptKeys(attemptsDir: string): string[] {
+  try {
+    return readdirSync(attemptsDir);
+  } catch {
+    return [];
+  }
+}
+
+const signalNames = new Map(Object.entries(osConstants.signals).map(([name, number]) => [number, name]));
+
+/** `SIGKILL` for 9. */
+export function signalName(number: number): string {
+  return signalNames.get(number) ?? `signal ${number}`;
+}
+
+export function signalNumber(name: string): number {
+  return osConstants.signals[name as NodeJS.Signals] ?? 9;
+}
+
+function readText(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,132 @@
+// cgroup-v1.ts
+//
+// Attempt groups in v1 hierarchies: memory, cpu and cpuacct where they exist, and for killing a v2 hierarchy beside
+// them (cgroup.kill) or else the freezer. One attempt has a directory of the same name in each.
+
+import { join } from 'node:path';
+import { childGroups, killPid, makeGroup, readKeyed, readNumber, readPids, removeGroup, tryWrite, type AttemptGroup, type Cgroups, type GroupSettings } from './cgroup.js';
+import { cpuShares, type CgroupsV2 } from './cgroup-v2.js';
+import type { Usage } from './driver.js';
+
+type Controller = 'memory' | 'cpu' | 'cpuacct' | 'freezer';
+const cpuPeriodUs = 100_000;
+
+export class CgroupsV1 implements Cgroups {
+  readonly kind = 'cgroup-v1';
+  readonly problem: string | undefined;
+  readonly #nodes: ReadonlyMap<Controller, string>;
+  readonly #unified: CgroupsV2 | undefined;
+
+  /** @returns undefined when neither memory nor cpuacct can be had as v1 */
+  static at(parentsOf: (controller: Controller) => readonly string[], nodeName: string, unified: CgroupsV2 | undefined): CgroupsV1 | undefined {
+    if (unified?.controllers.has('memory')) return undefined;
+    const nodes = new Map<Controller, string>();
+    const wanted: readonly Controller[] = unified ? ['memory', 'cpu', 'cpuacct'] : ['memory', 'cpu', 'cpuacct', 'freezer'];
+    for (const controller of wanted) {
+      const node = parentsOf(controller).map((parent) => join(parent, 'taskplane', nodeName)).find(makeGroup);
+      if (node) nodes.set(controller, node);
+    }
+    return nodes.has('memory') || nodes.has('cpuacct') ? new CgroupsV1(nodes, unified) : undefined;
+  }
+
+  private constructor(nodes: ReadonlyMap<Controller, string>, unified: CgroupsV2 | undefined) {
+    this.#nodes = nodes;
+    this.#unified = unified;
+    const missing = (['memory', 'cpu'] as const).filter((controller) => !nodes.has(controller));
+    this.problem = missing.length > 0 ? `limits of ${missing.join(' and ')} are not enforced: no such cgroup hierarchy can be written` : undefined;
+  }
+
+  create(key: string, { limits, requests }: GroupSettings): AttemptGroup {
+    // The cpu group only changes anything for tasks that say something about cpu.
+    const skip = limits.cpuMilli === undefined && requests.cpuMilli === undefined ? this.#nodes.get('cpu') : undefined;
+    const shared = this.#nodes.get('cpu') === this.#nodes.get('cpuacct');
+    const dirs = this.#dirs(key, shared ? undefined : skip);
+    for (const dir of dirs.values()) if (!makeGroup(dir)) throw new Error(`cannot make the cgroup ${dir}`);
+    const memory = dirs.get('memory');
+    if (memory && limits.memoryBytes !== undefined) {
+      if (!tryWrite(join(memory, 'memory.limit_in_bytes'), String(limits.memoryBytes))) throw new Error(`the kernel refuses a memory limit of ${limits.memoryBytes} bytes`);
+      tryWrite(join(memory, 'memory.memsw.limit_in_bytes'), String(limits.memoryBytes));
+    }
+    const cpu = dirs.get('cpu');
+    if (cpu) {
+      if (limits.cpuMilli !== undefined) {
+        tryWrite(join(cpu, 'cpu.cfs_period_us'), String(cpuPeriodUs));
+        tryWrite(join(cpu, 'cpu.cfs_quota_us'), String(Math.max(1_000, Math.round((limits.cpuMilli * cpuPeriodUs) / 1000))));
+      }
+      if (requests.cpuMilli !== undefined) tryWrite(join(cpu, 'cpu.shares'), String(cpuShares(requests.cpuMilli)));
+    }
+    return new GroupV1(dirs, this.#unified?.create(key, { limits: {}, requests: {} }));
+  }
+
+  adopt(key: string): AttemptGroup {
+    return new GroupV1(this.#dirs(key), this.#unified?.adopt(key));
+  }
+
+  keys(): string[] {
+    return [...new Set([...[...this.#nodes.values()].flatMap(childGroups), ...(this.#unified?.keys() ?? [])])];
+  }
+
+  helperProcsFiles(): string[] {
+    return this.#unified?.helperProcsFiles() ?? [];
+  }
+
+  ownDirectories(): string[] {
+    return [...[...this.#nodes.values()].flatMap((node) => [node, join(node, '..')]), ...(this.#unified?.ownDirectories() ?? [])];
+  }
+
+  #dirs(key: string, skip?: string): Map<Controller, string> {
+    return new Map([...this.#nodes].filter(([, node]) => node !== skip).map(([controller, node]) => [controller, join(node, key)]));
+  }
+}
+
+class GroupV1 implements AttemptGroup {
+  readonly procsFiles: readonly string[];
+  readonly killFile: string | undefined;
+
+  constructor(
+    readonly dirs: ReadonlyMap<Controller, string>,
+    readonly unified: AttemptGroup | undefined,
+  ) {
+    this.procsFiles = [...new Set([...dirs.values()].map((dir) => join(dir, 'cgroup.procs')))].concat(unified?.procsFiles ?? []);
+    this.killFile = unified?.killFile;
+  }
+
+  pids(): number[] {
+    if (this.unified) return this.unified.pids();
+    return [...new Set([...this.dirs.values()].flatMap((dir) => readPids(join(dir, 'cgroup.procs'))))];
+  }
+
+  kill(): void {
+    if (this.unified) return this.unified.kill();
+    const freezer = this.dirs.get('freezer');
+    if (freezer) tryWrite(join(freezer, 'freezer.state'), 'FROZEN');
+    for (const pid of this.pids()) killPid(pid, 'SIGKILL');
+    if (freezer) tryWrite(join(freezer, 'freezer.state'), 'THAWED');
+  }
+
+  usage(): Usage {
+    const cpuNs = this.#number('cpuacct', 'cpuacct.usage');
+    const memoryBytes = this.#number('memory', 'memory.usage_in_bytes');
+    const memoryPeakBytes = this.#number('memory', 'memory.max_usage_in_bytes');
+    return {
+      ...(cpuNs === undefined ? {} : { cpuSeconds: cpuNs / 1e9 }),
+      ...(memoryBytes === undefined ? {} : { memoryBytes }),
+      ...(memoryPeakBytes === undefined ? {} : { memoryPeakBytes }),
+    };
+  }
+
+  oomKilled(): boolean {
+    const memory = this.dirs.get('memory');
+    return memory !== undefined && (readKeyed(join(memory, 'memory.oom_control'), 'oom_kill') ?? 0) > 0;
+  }
+
+  remove(): boolean {
+    const removed = [...this.dirs.values()].map(removeGroup);
+    return (this.unified?.remove() ?? true) && removed.every(Boolean);
+  }
+
+  #number(controller: Controller, file: string): number | undefined {
+    const dir = this.dirs.get(controller);
+    return dir === undefined ? undefined : readNumber(join(dir, file));
+  }
+}

@@ -1,0 +1,136 @@
+// cgroup-v2.ts: attempt groups in a unified hierarchy, with whichever of the memory and cpu controllers it has.
+
+import { join } from 'node:path';
+import { childGroups, helperGroup, killPid, makeGroup, readKeyed, readNumber, readPids, removeGroup, tryRead, tryWrite, type AttemptGroup, type Cgroups, type GroupSettings } from './cgroup.js';
+import type { Usage } from './driver.js';
+
+const controllersWanted = ['memory', 'cpu'] as const;
+const cpuPeriodUs = 100_000;
+
+export class CgroupsV2 implements Cgroups {
+  readonly kind = 'cgroup-v2';
+  readonly problem: string | undefined;
+  readonly controllers: ReadonlySet<string>;
+  readonly #root: string;
+  readonly #node: string;
+
+  /** @returns undefined when no parent is writable */
+  static at(parents: readonly string[], nodeName: string): CgroupsV2 | undefined {
+    for (const parent of parents) {
+      const root = join(parent, 'taskplane');
+      const node = join(root, nodeName);
+      if (makeGroup(root) && makeGroup(node)) return new CgroupsV2(parent, root, node);
+    }
+    return undefined;
+  }
+
+  private constructor(parent: string, root: string, node: string) {
+    this.#root = root;
+    this.#node = node;
+    enableControllers(parent);
+    for (const group of [root, node]) for (const controller of controllersWanted) tryWrite(join(group, 'cgroup.subtree_control'), `+${controller}`);
+    this.controllers = new Set((tryRead(join(node, 'cgroup.subtree_control')) ?? '').trim().split(/\s+/).filter(Boolean));
+    const missing = controllersWanted.filter((controller) => !this.controllers.has(controller));
+    this.problem = missing.length > 0 ? `limits of ${missing.join(' and ')} are not enforced: ${parent} does not hand on the ${missing.join(' and ')} controller` : undefined;
+  }
+
+  create(key: string, { limits, requests }: GroupSettings): AttemptGroup {
+    const group = new GroupV2(join(this.#node, key));
+    if (!makeGroup(group.path)) throw new Error(`cannot make the cgroup ${group.path}`);
+    if (this.controllers.has('memory') && limits.memoryBytes !== undefined) {
+      if (!tryWrite(join(group.path, 'memory.max'), String(limits.memoryBytes))) throw new Error(`the kernel refuses a memory limit of ${limits.memoryBytes} bytes`);
+      tryWrite(join(group.path, 'memory.swap.max'), '0');
+      tryWrite(join(group.path, 'memory.oom.group'), '1');
+    }
+    if (this.controllers.has('cpu')) {
+      if (limits.cpuMilli !== undefined) tryWrite(join(group.path, 'cpu.max'), `${Math.max(1_000, Math.round((limits.cpuMilli * cpuPeriodUs) / 1000))} ${cpuPeriodUs}`);
+      tryWrite(join(group.path, 'cpu.weight'), String(cpuWeight(requests.cpuMilli)));
+    }
+    return group;
+  }
+
+  adopt(key: string): AttemptGroup {
+    return new GroupV2(join(this.#node, key));
+  }
+
+  keys(): string[] {
+    return childGroups(this.#node).filter((name) => name !== helperGroup);
+  }
+
+  helperProcsFiles(): string[] {
+    const path = join(this.#node, helperGroup);
+    return makeGroup(path) ? [join(path, 'cgroup.procs')] : [];
+  }
+
+  ownDirectories(): string[] {
+    return [join(this.#node, helperGroup), this.#node, this.#root];
+  }
+}
+
+class GroupV2 implements AttemptGroup {
+  readonly procsFiles: readonly string[];
+  readonly killFile: string;
+
+  constructor(readonly path: string) {
+    this.procsFiles = [join(path, 'cgroup.procs')];
+    this.killFile = join(path, 'cgroup.kill');
+  }
+
+  pids(): number[] {
+    return [this.path, ...childGroups(this.path).map((child) => join(this.path, child))].flatMap((path) => readPids(join(path, 'cgroup.procs')));
+  }
+
+  kill(): void {
+    if (tryWrite(this.killFile, '1')) return;
+    // Before Linux 5.14: nothing forks while it is frozen, and a kill is delivered all the same.
+    tryWrite(join(this.path, 'cgroup.freeze'), '1');
+    for (const pid of this.pids()) killPid(pid, 'SIGKILL');
+    tryWrite(join(this.path, 'cgroup.freeze'), '0');
+  }
+
+  usage(): Usage {
+    const usageUs = readKeyed(join(this.path, 'cpu.stat'), 'usage_usec');
+    const memoryBytes = readNumber(join(this.path, 'memory.current'));
+    const memoryPeakBytes = readNumber(join(this.path, 'memory.peak')) ?? memoryBytes;
+    return {
+      ...(usageUs === undefined ? {} : { cpuSeconds: usageUs / 1e6 }),
+      ...(memoryBytes === undefined ? {} : { memoryBytes }),
+      ...(memoryPeakBytes === undefined ? {} : { memoryPeakBytes }),
+    };
+  }
+
+  oomKilled(): boolean {
+    return (readKeyed(join(this.path, 'memory.events'), 'oom_kill') ?? 0) > 0;
+  }
+
+  remove(): boolean {
+    return removeGroup(this.path);
+  }
+}
+
+/**
+ * Hands the controllers on to our groups. In a container the top group holds the container's own processes, and a group
+ * with processes cannot hand on anything: they are moved one level down first, as container tools do.
+ */
+function enableControllers(parent: string): void {
+  const control = join(parent, 'cgroup.subtree_control');
+  const enabled = (tryRead(control) ?? '').trim().split(/\s+/);
+  const available = (tryRead(join(parent, 'cgroup.controllers')) ?? '').trim().split(/\s+/);
+  const missing = controllersWanted.filter((controller) => available.includes(controller) && !enabled.includes(controller));
+  if (missing.length === 0) return;
+  const line = missing.map((controller) => `+${controller}`).join(' ');
+  if (tryWrite(control, line) || tryRead(join(parent, 'cgroup.type')) === undefined) return;
+  const below = join(parent, 'taskplane-init');
+  if (!makeGroup(below)) return;
+  for (const pid of readPids(join(parent, 'cgroup.procs'))) tryWrite(join(below, 'cgroup.procs'), String(pid));
+  tryWrite(control, line);
+}
+
+/** Kubernetes' conversion: 1 core = 1024 shares, shares [2, 262144] map to weights [1, 10000]. */
+export function cpuWeight(milli: number | undefined): number {
+  return Math.floor(1 + ((cpuShares(milli) - 2) * 9999) / 262142);
+}
+
+export function cpuShares(milli: number | undefined): number {
+  return Math.min(262_144, Math.max(2, Math.floor(((milli ?? 0) * 1024) / 1000)));
+}

@@ -1,0 +1,128 @@
+// cgroup.ts
+//
+// Where attempts get groups of their own, whatever the machine offers: a pure v2 hierarchy, v1 controllers (with or
+// without a v2 hierarchy beside them, which then serves to kill), or nothing that we may write to.
+//
+// Groups live under <mount>/taskplane/<node>/<attempt key>; below the mount itself where that is writable, so that a
+// service manager that cleans up the agent's own group leaves the tasks alone, else below the agent's own group.
+//
+// All calls are synchronous: these files are kernel memory, and a call costs less than handing it to another thread.
+
+import { accessSync, constants, mkdirSync, readFileSync, readdirSync, rmdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Usage } from './driver.js';
+
+export interface GroupSettings {
+  limits: { memoryBytes?: number; cpuMilli?: number };
+  requests: { cpuMilli?: number };
+}
+
+/** The group of one attempt. */
+export interface AttemptGroup {
+  /** A process joins by writing its pid to each of these. */
+  readonly procsFiles: readonly string[];
+  /** Writing "1" kills every process of the group at once, where the kernel can. */
+  readonly killFile: string | undefined;
+  pids(): number[];
+  kill(): void;
+  usage(): Usage;
+  /** Whether a process of the group was killed for want of memory. */
+  oomKilled(): boolean;
+  /** False while something in it still lives (or is a zombie): try again. */
+  remove(): boolean;
+}
+
+export interface Cgroups {
+  readonly kind: 'cgroup-v2' | 'cgroup-v1';
+  /** What is not enforced here, in a sentence; undefined when nothing is missing. */
+  readonly problem: string | undefined;
+  /** Makes the group, or takes the one that is there. @throws Error when the kernel refuses */
+  create(key: string, settings: GroupSettings): AttemptGroup;
+  /** The group of an earlier agent's attempt; it may be gone, then it is empty. */
+  adopt(key: string): AttemptGroup;
+  /** Keys of all groups there are. */
+  keys(): string[];
+  /** A group for the agent's own helper, made if need be: files to write its pid to. */
+  helperProcsFiles(): string[];
+  /** Directories to remove when nothing runs any more, deepest first. */
+  ownDirectories(): string[];
+}
+
+/** Name of the helper's group; no attempt key looks like it. */
+export const helperGroup = 'agent-helper';
+
+// Small things that both versions need.
+
+export function makeGroup(path: string): boolean {
+  try {
+    mkdirSync(path, { recursive: true });
+    accessSync(join(path, 'cgroup.procs'), constants.W_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** @returns whether the kernel took it */
+export function tryWrite(path: string, value: string): boolean {
+  try {
+    writeFileSync(path, value);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+export function tryRead(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return undefined;
+  }
+}
+
+export function readNumber(path: string): number | undefined {
+  const text = tryRead(path)?.trim();
+  return text && /^\d+$/.test(text) ? Number(text) : undefined;
+}
+
+/** The value of `key` in a file of `key value` lines. */
+export function readKeyed(path: string, key: string): number | undefined {
+  const line = tryRead(path)?.split('\n').find((candidate) => candidate.startsWith(`${key} `));
+  return line === undefined ? undefined : Number(line.slice(key.length + 1));
+}
+
+export function readPids(procsFile: string): number[] {
+  return (tryRead(procsFile) ?? '').split('\n').filter(Boolean).map(Number);
+}
+
+/** Groups inside `path`, by name. */
+export function childGroups(path: string): string[] {
+  try {
+    return readdirSync(path, { withFileTypes: true }).filter((entry) => entry.isDirectory()).map((entry) => entry.name);
+  } catch {
+    return [];
+  }
+}
+
+/** @returns whether the group is gone, with the groups that tasks made inside it */
+export function removeGroup(path: string): boolean {
+  try {
+    rmdirSync(path);
+    return true;
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code;
+    if (code === 'ENOENT') return true;
+    const children = childGroups(path);
+    if (children.length === 0) return false;
+    return children.map((child) => removeGroup(join(path, child))).every(Boolean) && removeGroup(path);
+  }
+}
+
+export function killPid(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal);
+  } catch {
+    // It has ended meanwhile.
+  }
+}

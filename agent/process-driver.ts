@@ -1,0 +1,204 @@
+// process-driver.ts
+//
+// Runs attempts as processes. What happens to them when agent or machine die is told in wrapper.ts (who may run, how the
+// end is recorded); this file starts wrappers and finds them again.
+//
+//   start    make directory and cgroup → put it under guard → spawn the wrapper (own session, output straight to a file)
+//   end      wrapper gone → read `exit` → read what the cgroup counted → kill what is left → remove the cgroup
+//   recover  `exit` written → ended; the wrapper named in `run` alive → watch it; otherwise it vanished, or never ran
+
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdirSync, rmdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { sleep, type Clock } from '../lib/clock.js';
+import type { Logger } from '../lib/log.js';
+import { AttemptFiles } from './attempt-files.js';
+import type { AttemptGroup, Cgroups } from './cgroup.js';
+import { checkWorkingDir, resolveProgram, unusualNames } from './command.js';
+import { isExecution, MachineBusyError, StartError, type Driver, type Execution, type Exit, type StartSpec, type Vanished } from './driver.js';
+import { isAlive, readBootId } from './proc.js';
+import { killMarked, ProcessExecution, removeGroupOf } from './process-execution.js';
+import { findUser, ownUser, type User } from './users.js';
+import type { Watchdog } from './watchdog.js';
+import { wrapperScript } from './wrapper.js';
+
+export interface ProcessDriverOptions {
+  dataDir: string;
+  /** Absent: process groups only. */
+  cgroups: Cgroups | undefined;
+  watchdog: Watchdog;
+  clock: Clock;
+  logger: Logger;
+}
+
+/** One argument of a program may be 128 KiB; longer scripts go through a file. */
+const scriptArgumentBytesMax = 96 * 1024;
+const busyCodes = new Set(['EAGAIN', 'ENOMEM', 'EMFILE', 'ENFILE', 'ENOSPC', 'EDQUOT']);
+
+export class ProcessDriver implements Driver {
+  readonly #options: ProcessDriverOptions;
+  readonly #attemptsDir: string;
+  readonly #wrapperPath: string;
+  readonly #own: User = ownUser();
+  #bootId: string | undefined;
+
+  constructor(options: ProcessDriverOptions) {
+    this.#options = options;
+    this.#attemptsDir = join(options.dataDir, 'attempts');
+    this.#wrapperPath = join(options.dataDir, 'wrapper.sh');
+    mkdirSync(this.#attemptsDir, { recursive: true, mode: 0o711 });
+    writeFileSync(this.#wrapperPath, wrapperScript, { mode: 0o600 });
+  }
+
+  get isolation(): string {
+    return this.#options.cgroups?.kind ?? 'process-group';
+  }
+
+  get isolationProblem(): string | undefined {
+    if (this.#options.cgroups) return this.#options.cgroups.problem;
+    return 'limits are not enforced and usage is not measured: no cgroup hierarchy can be written (run the agent as root, or delegate one to it)';
+  }
+
+  async start(spec: StartSpec): Promise<Execution> {
+    const files = AttemptFiles.under(this.#attemptsDir, spec.key);
+    if (files.claimed) throw new Error(`attempt ${spec.key} was started before`);
+    const user = spec.runAsUser === undefined ? this.#own : await findUser(spec.runAsUser);
+    const owner = user.uid === this.#own.uid ? undefined : user;
+    if (owner && this.#own.uid !== 0) throw new StartError(`cannot run as user ${spec.runAsUser}: the agent runs as ${this.#own.name}, and only root may change users`, 128);
+    let group: AttemptGroup | undefined;
+    try {
+      files.create(owner);
+      const command = this.#command(spec, files, owner);
+      group = this.#createGroup(spec);
+      if (spec.fenced) this.#options.watchdog.guard(spec.key, group, files.dir);
+      const child = await this.#spawn(spec, files, command, group);
+      return new ProcessExecution({ ...this.#options, key: spec.key, files, group, child, pid: child.pid!, startedAt: this.#options.clock.now() });
+    } catch (error) {
+      group?.remove();
+      this.#options.watchdog.release(spec.key);
+      throw startFailure(error);
+    }
+  }
+
+  async recover(key: string): Promise<Execution | Exit | Vanished | 'never-started'> {
+    const files = AttemptFiles.under(this.#attemptsDir, key);
+    const group = this.#options.cgroups?.adopt(key);
+    const found = await this.#find(key, files, group);
+    if (found === 'never-started' || !isExecution(found)) {
+      if (group) await removeGroupOf(group, this.#options.clock);
+      else await killMarked(key, this.#options.clock);
+      this.#options.watchdog.release(key);
+    }
+    return found;
+  }
+
+  async sweep(keep: ReadonlySet<string>): Promise<void> {
+    const { cgroups, clock, logger, watchdog } = this.#options;
+    const leftovers = (cgroups?.keys() ?? []).filter((key) => !keep.has(key));
+    await Promise.all(
+      leftovers.map(async (key) => {
+        logger.warn('killing what is left of an attempt that nobody knows any more', { attempt: key });
+        await removeGroupOf(cgroups!.adopt(key), clock);
+        watchdog.release(key);
+      }),
+    );
+  }
+
+  async close(): Promise<void> {
+    await this.#options.watchdog.close();
+    // Whatever still runs keeps its directory, and with it those above.
+    this.#options.cgroups?.ownDirectories().forEach(removeEmptyDirectory);
+  }
+
+  async #find(key: string, files: AttemptFiles, group: AttemptGroup | undefined): Promise<Execution | Exit | Vanished | 'never-started'> {
+    const { clock } = this.#options;
+    const ended = (): Exit | Vanished => {
+      const exit = files.readExit();
+      const usage = group?.usage();
+      const oomKilled = group?.oomKilled() ?? false;
+      if (exit) return { ...exit, oomKilled: oomKilled && exit.exitCode !== 0, ...(usage ? { usage } : {}) };
+      if (oomKilled) return { exitCode: 137, signal: 'SIGKILL', oomKilled, finishedAt: clock.now(), ...(usage ? { usage } : {}) };
+      return { vanished: true, finishedAt: clock.now(), ...(usage ? { usage } : {}) };
+    };
+    if (files.claimForNobody()) return 'never-started';
+    let run = files.readRun();
+    // A wrapper that has claimed the attempt writes its name within the same instant, if it lives.
+    for (let tries = 0; run === undefined && tries < 20 && !existsSync(join(files.dir, 'exit')); tries++) {
+      await sleep(clock, 25);
+      run = files.readRun();
+    }
+    if (run === 'nobody') return 'never-started';
+    this.#bootId ??= readBootId();
+    if (!run || run.bootId !== this.#bootId || !isAlive(run.pid, run.startTicks)) return ended();
+    return new ProcessExecution({ ...this.#options, key, files, group, child: undefined, pid: run.pid, startTicks: run.startTicks, startedAt: run.startedAt });
+  }
+
+  #command(spec: StartSpec, files: AttemptFiles, owner: User | undefined): { argv: string[]; cwd: string } {
+    if (spec.workingDir !== undefined) checkWorkingDir(spec.workingDir);
+    const cwd = spec.workingDir ?? files.createWork(owner);
+    return { argv: [...(owner ? setprivArgs(owner) : []), ...this.#program(spec, files, owner, cwd)], cwd };
+  }
+
+  #program(spec: StartSpec, files: AttemptFiles, owner: User | undefined, cwd: string): string[] {
+    const [program, ...args] = spec.argv;
+    if (spec.script === undefined) return [resolveProgram(program ?? '', spec.env['PATH'] ?? '', cwd), ...args];
+    if (Buffer.byteLength(spec.script) > scriptArgumentBytesMax) return ['/bin/sh', '-eu', files.writeScript(spec.script, owner), ...args];
+    return ['/bin/sh', '-eu', '-c', spec.script, program ?? 'script', ...args];
+  }
+
+  #createGroup(spec: StartSpec): AttemptGroup | undefined {
+    try {
+      return this.#options.cgroups?.create(spec.key, spec);
+    } catch (error) {
+      this.#options.cgroups?.adopt(spec.key).remove();
+      throw new StartError((error as Error).message, 128);
+    }
+  }
+
+  async #spawn(spec: StartSpec, files: AttemptFiles, command: { argv: string[]; cwd: string }, group: AttemptGroup | undefined): Promise<ChildProcess> {
+    const outputs = files.openOutputs();
+    try {
+      const fence = spec.fenced ? this.#options.watchdog.deadlineFile : '';
+      const child = spawn(
+        shellFor(spec.env),
+        [this.#wrapperPath, files.dir, group?.killFile ?? '', fence, ...(group?.procsFiles ?? []), '--', ...command.argv],
+        { cwd: command.cwd, env: spec.env, detached: true, stdio: ['ignore', outputs.output, outputs.shell] },
+      );
+      if (child.pid === undefined) throw ((await once(child, 'error')) as [Error])[0];
+      child.unref();
+      return child;
+    } finally {
+      outputs.close();
+    }
+  }
+}
+
+function removeEmptyDirectory(path: string): void {
+  try {
+    rmdirSync(path);
+  } catch {
+    // Not empty, or gone.
+  }
+}
+
+function shellFor(env: Readonly<Record<string, string>>): string {
+  const unusual = unusualNames(env);
+  if (unusual.length === 0) return '/bin/sh';
+  const bash = ['/bin/bash', '/usr/bin/bash'].find((path) => existsSync(path));
+  if (!bash) throw new StartError(`variable ${unusual[0]} needs bash, which this node lacks; use letters, digits and _ only`, 128);
+  return bash;
+}
+
+function setprivArgs(user: User): string[] {
+  const setpriv = ['/usr/bin/setpriv', '/bin/setpriv'].find((path) => existsSync(path));
+  if (!setpriv) throw new StartError('cannot run as another user: the program setpriv is missing (install util-linux on the node)', 128);
+  return [setpriv, `--reuid=${user.uid}`, `--regid=${user.gid}`, user.known ? '--init-groups' : '--clear-groups', '--'];
+}
+
+function startFailure(error: unknown): Error {
+  const { code, message } = error as NodeJS.ErrnoException;
+  if (code !== undefined && busyCodes.has(code)) return new MachineBusyError(`the machine cannot start a process just now (${code})`, { cause: error });
+  if (code === 'E2BIG') return new StartError('arguments and environment are too long for the kernel', 126);
+  return code === undefined ? (error as Error) : new StartError(`cannot start: ${message}`, 128);
+}

@@ -1,0 +1,136 @@
+// status-writer.ts
+//
+// Brings reports to the API server: the newest report of each task wins, one request carries those of many tasks, at most
+// one request is under way, and it is sent at once when none is. While the server is away, reports wait (and are
+// overtaken by newer ones) and are sent again for ever, with growing delays.
+//
+// A report is settled when the server took it or refused it. One that was overtaken settles with the report that overtook
+// it: what counts is that the server knows the newest.
+
+import { bulkItemsMax, bulkPaths, type BulkOutcome, type StatusBulk } from '../api/protocol.js';
+import type { TaskReport } from '../api/task-status.js';
+import { jitteredBackoffMs, reconnectBackoff } from '../lib/backoff.js';
+import { sleep, type Clock } from '../lib/clock.js';
+import { Deferred } from '../lib/deferred.js';
+import type { Logger } from '../lib/log.js';
+import type { Random } from '../lib/random.js';
+import type { Service } from '../lib/service.js';
+
+/** `refused`: the attempt is over as far as the cluster is concerned; its process must not go on. */
+export type Settlement = 'accepted' | 'refused';
+
+interface Waiting {
+  report: TaskReport;
+  settled: Deferred<Settlement>;
+}
+
+export interface StatusWriterOptions {
+  nodeName: string;
+  bulk(path: string, body: object): Promise<BulkOutcome[]>;
+  clock: Clock;
+  random: Random;
+  logger: Logger;
+}
+
+export class StatusWriter implements Service {
+  readonly name = 'status writer';
+  readonly #options: StatusWriterOptions;
+  readonly #waiting = new Map<string, Waiting>();
+  #wake = new Deferred<void>();
+  #sending = 0;
+  #idle = new Deferred<void>();
+
+  constructor(options: StatusWriterOptions) {
+    this.#options = options;
+    this.#idle.resolve();
+  }
+
+  /** Resolves when the server has taken or refused this report or a newer one of the same task; never when the writer stops first. */
+  submit(report: TaskReport): Promise<Settlement> {
+    if (this.#waiting.size === 0 && this.#sending === 0) this.#idle = new Deferred();
+    const key = report.uid;
+    const overtaken = this.#waiting.get(key);
+    const settled = overtaken?.settled ?? new Deferred<Settlement>();
+    this.#waiting.set(key, { report, settled });
+    this.#wake.resolve();
+    return settled.promise;
+  }
+
+  /** Reports that the server has not taken yet. */
+  get size(): number {
+    return this.#waiting.size + this.#sending;
+  }
+
+  /** Resolves when nothing waits to be sent. */
+  get idle(): Promise<void> {
+    return this.#idle.promise;
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    const { clock, random, logger } = this.#options;
+    const stop = (): void => this.#wake.resolve();
+    signal.addEventListener('abort', stop);
+    for (let failures = 0; !signal.aborted; ) {
+      if (this.#waiting.size === 0) {
+        await this.#wake.promise;
+        this.#wake = new Deferred();
+        // Reports of the same turn of the event loop travel together.
+        await new Promise((resolve) => setImmediate(resolve));
+        continue;
+      }
+      const failed = await this.#send();
+      failures = failed === undefined ? 0 : failures + 1;
+      if (failed === undefined) continue;
+      const delayMs = jitteredBackoffMs(reconnectBackoff, failures, random);
+      const log = failures > 3 ? logger.warn : logger.debug;
+      log.call(logger, 'the API server does not take reports; they are kept and sent again', { waiting: this.#waiting.size, delayMs: Math.round(delayMs), error: failed });
+      await sleep(clock, delayMs, signal);
+    }
+    signal.removeEventListener('abort', stop);
+  }
+
+  /** @returns what went wrong, if the server is to be left alone for a while */
+  async #send(): Promise<unknown> {
+    const batch = [...this.#waiting].slice(0, bulkItemsMax);
+    for (const [key] of batch) this.#waiting.delete(key);
+    this.#sending = batch.length;
+    let failed: unknown;
+    try {
+      const body: StatusBulk = { nodeName: this.#options.nodeName, items: batch.map(([, { report }]) => report) };
+      const outcomes = await this.#options.bulk(bulkPaths.status, body);
+      batch.forEach(([key, waiting], index) => {
+        failed = this.#settle(key, waiting, outcomes[index]) ?? failed;
+      });
+    } catch (error) {
+      failed = error;
+      for (const [key, waiting] of batch) this.#putBack(key, waiting);
+    }
+    this.#sending = 0;
+    if (this.#waiting.size === 0) this.#idle.resolve();
+    return failed;
+  }
+
+  #settle(key: string, waiting: Waiting, outcome: BulkOutcome | undefined): unknown {
+    const { report } = waiting;
+    if (!outcome || outcome.code >= 500 || outcome.code === 429) {
+      this.#putBack(key, waiting);
+      return outcome?.status?.message ?? 'no outcome for a report';
+    }
+    if (outcome.code < 300) {
+      waiting.settled.resolve('accepted');
+      return undefined;
+    }
+    const fields = { task: `${report.namespace}/${report.name}`, attempt: report.attempt, phase: report.phase, why: outcome.status?.message };
+    if (outcome.code === 404 || outcome.code === 409) this.#options.logger.info('report refused: the attempt is over for the cluster, its process is stopped', fields);
+    else this.#options.logger.error('report refused as invalid: its process is stopped; agent and API server may be of different versions', { ...fields, code: outcome.code });
+    // A newer report of the same attempt would be refused too, but it may be one of the next binding.
+    waiting.settled.resolve('refused');
+    return undefined;
+  }
+
+  #putBack(key: string, waiting: Waiting): void {
+    const newer = this.#waiting.get(key);
+    if (newer) void newer.settled.promise.then((settlement) => waiting.settled.resolve(settlement));
+    else this.#waiting.set(key, waiting);
+  }
+}

@@ -1,0 +1,103 @@
+// watchdog.ts
+//
+// Keeps the helper process of wrapper.ts (watchdogScript) and the files it reads:
+//
+//   fence/deadline       hundredths of a second of /proc/uptime; replaced by rename at each renewal of presence
+//   fence/guarded/KEY    how to kill one attempt
+//   fence/watchdog       pid of the watchdog in charge
+//
+// It is started with the first attempt to guard, and again whenever it ends while the agent lives.
+
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Logger } from '../lib/log.js';
+import type { AttemptGroup, Cgroups } from './cgroup.js';
+import { readStat } from './proc.js';
+import { watchdogScript } from './wrapper.js';
+
+export class Watchdog {
+  readonly #dir: string;
+  readonly #guarded: string;
+  readonly #cgroups: Cgroups | undefined;
+  readonly #logger: Logger;
+  #wanted = false;
+  #child: ChildProcess | undefined;
+
+  constructor(options: { dataDir: string; cgroups: Cgroups | undefined; logger: Logger }) {
+    this.#dir = join(options.dataDir, 'fence');
+    this.#guarded = join(this.#dir, 'guarded');
+    this.#cgroups = options.cgroups;
+    this.#logger = options.logger;
+    mkdirSync(this.#guarded, { recursive: true, mode: 0o700 });
+    writeFileSync(join(this.#dir, 'watchdog.sh'), watchdogScript, { mode: 0o600 });
+  }
+
+  /** The file that a wrapper looks at before it runs a command. */
+  get deadlineFile(): string {
+    return join(this.#dir, 'deadline');
+  }
+
+  /** Guarded attempts may run until then. @param centiseconds of /proc/uptime */
+  setDeadline(centiseconds: number): void {
+    const fresh = `${this.deadlineFile}.new`;
+    writeFileSync(fresh, `${Math.floor(centiseconds)}\n`, { mode: 0o600 });
+    renameSync(fresh, this.deadlineFile);
+  }
+
+  /** What an earlier agent set on this boot; undefined when there is none. */
+  readDeadline(): number | undefined {
+    try {
+      return Number(readFileSync(this.deadlineFile, 'utf8'));
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** Call before the attempt's process exists. */
+  guard(key: string, group: AttemptGroup | undefined, attemptDir: string): void {
+    writeFileSync(join(this.#guarded, key), `${group?.killFile ?? '-'}\n${group && !group.killFile ? group.procsFiles[0] : '-'}\n${attemptDir}\n`, { mode: 0o600 });
+    this.#ensure();
+  }
+
+  release(key: string): void {
+    rmSync(join(this.#guarded, key), { force: true });
+  }
+
+  /** The agent goes. The watchdog stays while there is something to guard, and then ends by itself. */
+  async close(): Promise<void> {
+    this.#wanted = false;
+    const child = this.#child;
+    if (!child || readdirSync(this.#guarded).length > 0) return;
+    const gone = once(child, 'exit');
+    child.kill('SIGKILL');
+    await gone;
+  }
+
+  #ensure(): void {
+    this.#wanted = true;
+    if (this.#child) return;
+    const groups = this.#cgroups?.ownDirectories() ?? [];
+    const top = groups.length > 0 && this.#cgroups!.helperProcsFiles().length > 0 ? join(groups.at(-1)!, '..', 'cgroup.procs') : '';
+    const born = readStat(process.pid)?.startTicks ?? '0';
+    const child = spawn(
+      '/bin/sh',
+      [join(this.#dir, 'watchdog.sh'), this.#dir, String(process.pid), born, top, ...(this.#cgroups?.helperProcsFiles() ?? []), '--', ...groups],
+      { detached: true, stdio: 'ignore', cwd: '/', env: { PATH: process.env['PATH'] ?? '/usr/bin:/bin' } },
+    );
+    const over = (why: string): void => {
+      this.#child = undefined;
+      if (!this.#wanted) return;
+      this.#logger.warn('the watchdog that guards tasks while the agent is away has ended; starting another', { why });
+      this.#ensure();
+    };
+    child.once('exit', (code, signal) => over(String(signal ?? code)));
+    child.once('error', (error) => {
+      this.#child = undefined;
+      this.#logger.error('cannot start the watchdog: if this agent dies, its tasks may run on after they were moved to another node', { error });
+    });
+    child.unref();
+    if (child.pid !== undefined) this.#child = child;
+  }
+}

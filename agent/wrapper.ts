@@ -1,0 +1,114 @@
+// wrapper.ts
+//
+// The two small shell programs that live on when the agent does not. Both use nothing but the shell's own words where
+// they can, because a fork costs a millisecond, and run under dash, bash and busybox alike.
+//
+// The wrapper starts one attempt and writes down how it ended:
+//
+//   join the cgroups → claim the attempt (create `run`, which must not exist) → look at the fence → run the command in the
+//   foreground → write `exit` → kill whatever the command left behind, itself included
+//
+// - `run` is created exclusively, by the wrapper or by an agent that recovers the attempt and wants it never to run:
+//   whoever is first decides, so an attempt runs at most once, whatever was killed when.
+// - A signal to the whole process group reaches the wrapper too: its traps do nothing, so that it lives to see the
+//   command end, and the command itself starts with default actions.
+// - The shell says on its own standard error (`shell.log`) when the command was ended by a signal; exit code 137 without
+//   such a word is an exit code like any other. Hence the subshell: the redirection must not be the shell's own. Shells
+//   are silent about SIGINT and SIGPIPE, which therefore read as exit codes 130 and 141.
+// - `exit` is one write of a few bytes, complete if it ends in a newline.
+//
+// Its variables have names that no task uses, since the shell would hand changed values on to the command.
+
+/** sh wrapper.sh ATTEMPT_DIR KILL_FILE|"" DEADLINE_FILE|"" PROCS_FILE… -- COMMAND ARG… */
+export const wrapperScript = `trap : HUP INT QUIT USR1 USR2 PIPE ALRM TERM
+__taskplane_dir=$1 __taskplane_kill=$2 __taskplane_fence=$3
+shift 3
+while [ "$1" != -- ]; do
+  echo $$ >"$1" || exit 125
+  shift
+done
+shift
+read -r __taskplane_stat <"/proc/$$/stat"
+read -r __taskplane_boot </proc/sys/kernel/random/boot_id
+set -C
+echo "$__taskplane_stat $__taskplane_boot" >"$__taskplane_dir/run" || exit 125
+set +C
+if [ -n "$__taskplane_fence" ]; then
+  __taskplane_deadline=0
+  read -r __taskplane_deadline <"$__taskplane_fence"
+  read -r __taskplane_up __taskplane_boot </proc/uptime
+  [ "\${__taskplane_up%.*}\${__taskplane_up#*.}" -lt "$__taskplane_deadline" ] || exit 125
+fi
+(exec "$@") 2>&1
+__taskplane_code=$?
+echo "$__taskplane_code" >"$__taskplane_dir/exit"
+if [ -n "$__taskplane_kill" ]; then echo 1 >"$__taskplane_kill"; else kill -KILL 0; fi
+`;
+
+// The watchdog guards the fence (fence.ts) while the agent may be dead. Twice a second it looks at the deadline, in
+// hundredths of a second of /proc/uptime; once that has passed it kills all that is listed in the directory `guarded`,
+// one file per attempt:
+//
+//   line 1  cgroup.kill file, or -
+//   line 2  cgroup.procs file, or -
+//   line 3  directory of the attempt, whose `run` names the leader of a process group
+//
+// It ends when another watchdog has put its pid into `watchdog`, or when the agent is gone and nothing is listed.
+
+/** sh watchdog.sh FENCE_DIR AGENT_PID AGENT_START CGROUP_TO_LEAVE_TO|"" HELPER_PROCS_FILE… -- DIR_TO_REMOVE… */
+export const watchdogScript = `trap : HUP INT TERM
+dir=$1 agent=$2 born=$3 top=$4
+shift 4
+while [ "$1" != -- ]; do
+  echo $$ >"$1"
+  shift
+done
+shift
+echo $$ >"$dir/watchdog.$$" && mv "$dir/watchdog.$$" "$dir/watchdog"
+alive() {
+  read -r line <"/proc/$1/stat" || return 1
+  line=\${line##*) }
+  set -- "$2" $line
+  [ "\${21}" = "$1" ] && [ "$2" != Z ]
+}
+past_deadline() {
+  deadline=0
+  read -r deadline <"$dir/deadline"
+  read -r up rest </proc/uptime
+  [ "\${up%.*}\${up#*.}" -ge "$deadline" ]
+}
+kill_guarded() {
+  for file in "$dir"/guarded/*; do
+    [ -f "$file" ] || continue
+    { read -r kill_file; read -r procs_file; read -r attempt; } <"$file" || continue
+    [ "$kill_file" = - ] || echo 1 >"$kill_file"
+    [ "$procs_file" = - ] || while read -r pid; do kill -KILL "$pid"; done <"$procs_file"
+    read -r run <"$attempt/run" || continue
+    pid=\${run%% *}
+    run=\${run##*) }
+    set -- $run
+    if alive "$pid" "\${20}"; then kill -KILL -- "-$pid"; fi
+  done
+}
+nothing_guarded() {
+  for file in "$dir"/guarded/*; do
+    [ -f "$file" ] && return 1
+  done
+  return 0
+}
+while :; do
+  read -r mine <"$dir/watchdog"
+  [ "$mine" = $$ ] || exit 0
+  if past_deadline; then
+    kill_guarded
+    alive "$agent" "$born" || break
+  elif nothing_guarded; then
+    alive "$agent" "$born" || break
+  fi
+  sleep 0.5 || sleep 1
+done
+[ -z "$top" ] || echo $$ >"$top"
+for group in "$@"; do
+  [ ! -d "$group" ] || rmdir "$group"
+done
+`;
