@@ -11,6 +11,7 @@
 // counts from when it sent the renewal, which is earlier. A follower waits the whole duration, the leader goes after 4/5 of
 // it: as long as clocks run at rates within 10 % of true, the leader has stopped before anyone else may start.
 
+import { setMaxListeners } from 'node:events';
 import { isReason, type ApiError } from '../api/errors.js';
 import { leaseKind, type Lease } from '../api/lease.js';
 import { microTimestamp } from '../api/meta.js';
@@ -116,6 +117,7 @@ export class LeaderElection implements Service {
     this.#logger.info('leading');
     const stop = new AbortController();
     const ending = AbortSignal.any([signal, stop.signal]);
+    setMaxListeners(0, ending);
     let deadline: Timer | undefined;
     const watchDeadline = (): void => {
       const leftMs = this.#provenUntilMs - clock.monotonic();

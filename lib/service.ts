@@ -3,6 +3,8 @@
 // A service is constructed, then run once. `run(signal)` resolves when everything it started has ended, which is after
 // the signal aborts; it rejects only when it cannot go on at all.
 
+import { setMaxListeners } from 'node:events';
+
 export interface Service {
   readonly name: string;
   run(signal: AbortSignal): Promise<void>;
@@ -15,6 +17,8 @@ export interface Service {
 export async function runAll(services: readonly Service[], signal: AbortSignal): Promise<void> {
   const stop = new AbortController();
   const all = AbortSignal.any([signal, stop.signal]);
+  // Every loop and sleep of every service listens: many listeners are no leak here.
+  setMaxListeners(0, signal, all);
   const runs = services.map(async (service) => {
     try {
       await service.run(all);

@@ -1,0 +1,145 @@
+// main.ts
+//
+// Composition root of the controllers. The copies of all objects are kept warm by every candidate; the loops that act on
+// them run in the leader only, and write through a fence that closes when its leadership can no longer be proven.
+
+import { configMapKind, secretKind } from '../api/config.js';
+import { eventKind } from '../api/event.js';
+import type { KindDefinition } from '../api/kind.js';
+import { leaseKind } from '../api/lease.js';
+import type { KubeObject } from '../api/meta.js';
+import { namespaceKind } from '../api/namespace.js';
+import { nodeKind } from '../api/node.js';
+import { taskKind } from '../api/task.js';
+import type { Transport } from '../api/transport.js';
+import { ApiClient } from '../client/api-client.js';
+import { EventRecorder } from '../client/event-recorder.js';
+import { FencedTransport } from '../client/fenced-transport.js';
+import { Informer } from '../client/informer.js';
+import { LeaderElection } from '../client/leader-election.js';
+import type { Clock } from '../lib/clock.js';
+import type { Logger } from '../lib/log.js';
+import type { Random } from '../lib/random.js';
+import { runAll, type Service } from '../lib/service.js';
+import { EventTtl } from './event-ttl/controller.js';
+import { withoutWords } from './event-ttl/plan.js';
+import { GarbageCollector } from './garbage-collector/controller.js';
+import { HealthServer } from './health-server.js';
+import { NamespaceCleaner } from './namespace/controller.js';
+import { NodeLifecycle } from './node-lifecycle/controller.js';
+import { Scheduler } from './scheduler/scheduler.js';
+import { TaskDeadline } from './task-deadline/controller.js';
+import { TaskTtl } from './task-ttl/controller.js';
+
+export interface ControllersOptions {
+  transport: Transport;
+  /** Names this process, such as its host; made unique per run. */
+  identity: string;
+  clock: Clock;
+  random: Random;
+  logger: Logger;
+  /** False: act at once, for a cluster whose only controllers these are. */
+  leaderElect: boolean;
+  leaseDurationMs?: number;
+  schedulerOptions?: Partial<ConstructorParameters<typeof Scheduler>[0]>;
+  /** Where /livez, /readyz and /metrics are served; nowhere when absent. Only loopback: there is no authentication. */
+  health?: { port: number; listening?(port: number): void };
+}
+
+export const leaseName = 'taskplane-controllers';
+
+/** Resolves when the signal has aborted and everything has ended. */
+export async function runControllers(options: ControllersOptions, signal: AbortSignal): Promise<void> {
+  const { transport, clock, random, logger, leaderElect, leaseDurationMs, health } = options;
+  const userAgent = 'taskplane-controllers';
+  const client = new ApiClient({ transport, userAgent, clock });
+  const informers = makeInformers({ client, clock, random, logger });
+  const all = Object.values(informers);
+  let leads = (): boolean => true;
+  const lead = async (term: AbortSignal): Promise<void> => {
+    const fenced = new ApiClient({ transport: new FencedTransport({ transport, mayWrite: () => leads() }), userAgent, clock });
+    try {
+      await runAll(makeControllers(options, fenced, informers), term);
+    } finally {
+      for (const informer of all) informer.detachHandlers();
+    }
+  };
+  const services: Service[] = [...all];
+  if (leaderElect) {
+    const identity = `${options.identity}_${random.suffix(8)}`;
+    const election = new LeaderElection({ client, name: leaseName, identity, ...(leaseDurationMs ? { leaseDurationMs } : {}), lead, clock, random, logger });
+    leads = () => election.leads;
+    services.push(election);
+  } else {
+    services.push({ name: 'controllers', run: lead });
+  }
+  if (health) {
+    const ready = (): boolean => all.every((informer) => informer.hasSynced);
+    services.push(new HealthServer({ ...health, ready, gauges: () => gauges(informers, leads()), logger }));
+  }
+  await runAll(services, signal);
+}
+
+type Informers = ReturnType<typeof makeInformers>;
+
+function makeInformers(common: { client: ApiClient; clock: Clock; random: Random; logger: Logger }) {
+  return {
+    tasks: new Informer({ ...common, kind: taskKind }),
+    nodes: new Informer({ ...common, kind: nodeKind }),
+    leases: new Informer({ ...common, kind: leaseKind }),
+    namespaces: new Informer({ ...common, kind: namespaceKind }),
+    events: new Informer({ ...common, kind: eventKind, keep: withoutWords }),
+    // Who owns whom is all that anyone here wants of these: no secret stays in this process.
+    configMaps: new Informer({ ...common, kind: configMapKind, keep: metadataOnly }),
+    secrets: new Informer({ ...common, kind: secretKind, keep: metadataOnly }),
+  };
+}
+
+function makeControllers(options: ControllersOptions, client: ApiClient, informers: Informers): Service[] {
+  const { clock, random, logger, schedulerOptions } = options;
+  const { tasks, nodes, leases, namespaces, events, configMaps, secrets } = informers;
+  const common = { client, clock, random, logger };
+  const recorders = {
+    scheduler: new EventRecorder({ client, component: 'scheduler', clock, logger }),
+    nodes: new EventRecorder({ client, component: 'node-lifecycle', clock, logger }),
+    tasks: new EventRecorder({ client, component: 'task-controller', clock, logger }),
+  };
+  const owners = [
+    { kind: generic(taskKind), informer: tasks },
+    { kind: generic(nodeKind), informer: nodes },
+    { kind: generic(leaseKind), informer: leases },
+    { kind: generic(namespaceKind), informer: namespaces },
+    { kind: generic(configMapKind), informer: configMaps },
+    { kind: generic(secretKind), informer: secrets },
+  ];
+  return [
+    ...Object.values(recorders),
+    new Scheduler({ ...common, tasks, nodes, recorder: recorders.scheduler, ...schedulerOptions }),
+    new NodeLifecycle({ ...common, tasks, nodes, leases, recorder: recorders.nodes }),
+    new TaskDeadline({ ...common, tasks, recorder: recorders.tasks }),
+    new TaskTtl({ ...common, tasks }),
+    new EventTtl({ ...common, events }),
+    new GarbageCollector({ ...common, sources: owners }),
+    new NamespaceCleaner({ ...common, namespaces }),
+  ];
+}
+
+function gauges(informers: Informers, leading: boolean): Record<string, number> {
+  const { tasks, nodes, leases, events } = informers;
+  return {
+    taskplane_controllers_leading: leading ? 1 : 0,
+    taskplane_controllers_known_tasks: tasks.size,
+    taskplane_controllers_known_nodes: nodes.size,
+    taskplane_controllers_known_leases: leases.size,
+    taskplane_controllers_known_events: events.size,
+  };
+}
+
+function metadataOnly<T extends KubeObject>({ apiVersion, kind, metadata }: T): T {
+  const { annotations: _annotations, managedFields: _managedFields, ...kept } = metadata;
+  return { apiVersion, kind, metadata: kept } as T;
+}
+
+function generic<T extends KubeObject>(kind: KindDefinition<T>): KindDefinition {
+  return kind as unknown as KindDefinition;
+}
