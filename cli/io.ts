@@ -29,21 +29,39 @@ export class MemoryOutput implements Output {
   }
 }
 
-export function processIo(): Io {
-  return { stdin: process.stdin, out: streamOutput(process.stdout), err: streamOutput(process.stderr), env: process.env };
+export function processIo(): ProcessIo {
+  return new ProcessIo();
 }
 
-function streamOutput(stream: NodeJS.WriteStream): Output {
-  // The reader of a pipe may leave early (`taskplane get tasks | head -1`): that ends us quietly, as it ends any filter.
-  stream.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code === 'EPIPE') process.exit(process.exitCode ?? 0);
-    throw error;
-  });
-  return {
-    write: (text) => void stream.write(text),
-    get isTerminal() {
-      return Boolean(stream.isTTY);
-    },
-    size: () => (stream.isTTY ? { columns: stream.columns || 80, rows: stream.rows || 24 } : undefined),
-  };
+export class ProcessIo implements Io {
+  readonly stdin = process.stdin;
+  readonly env = process.env;
+  readonly out: Output;
+  readonly err: Output;
+  /**
+   * Called when nobody reads any more: the reader of a pipe may leave early (`taskplane get tasks | head -1`), and a
+   * terminal may be closed. That ends us quietly, as it ends any filter; whoever has something to clean up sets another.
+   */
+  onReaderGone: () => void = () => process.exit(process.exitCode ?? 0);
+
+  constructor() {
+    this.out = this.#output(process.stdout);
+    this.err = this.#output(process.stderr);
+  }
+
+  #output(stream: NodeJS.WriteStream): Output {
+    let gone = false;
+    stream.on('error', (error: NodeJS.ErrnoException) => {
+      if (!['EPIPE', 'EIO', 'ERR_STREAM_DESTROYED'].includes(error.code ?? '')) throw error;
+      if (!gone) this.onReaderGone();
+      gone = true;
+    });
+    return {
+      write: (text) => void (gone || stream.write(text)),
+      get isTerminal() {
+        return Boolean(stream.isTTY);
+      },
+      size: () => (stream.isTTY ? { columns: stream.columns || 80, rows: stream.rows || 24 } : undefined),
+    };
+  }
 }

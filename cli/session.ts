@@ -6,7 +6,7 @@ import type { ClusterAccess } from '../client/kubeconfig.js';
 import { SystemClock } from '../lib/clock.js';
 import { SystemRandom } from '../lib/random.js';
 import type { CommandContext, ConnectionOptions } from './context.js';
-import type { Io } from './io.js';
+import type { ProcessIo } from './io.js';
 import { version } from './version.js';
 
 export class Session {
@@ -20,7 +20,7 @@ export class Session {
   /** Address of the server that was last talked to, for messages. */
   server: string | undefined;
 
-  constructor(readonly io: Io) {}
+  constructor(readonly io: ProcessIo) {}
 
   get signal(): AbortSignal {
     return this.#stop.signal;

@@ -35,6 +35,7 @@ export async function apply(context: CommandContext, options: ApplyOptions): Pro
   const shown: KubeObject[] = [];
   let exitCode = 0;
   for (const manifest of manifests) {
+    if (context.signal.aborted) return 130;
     const wanted = withNamespace(manifest, context.namespace);
     try {
       const { applied, object, adopted } = options.dryRun === 'client' ? { applied: 'created' as const, object: wanted, adopted: false } : await applyOne(context, manifest.kind, wanted, options.dryRun === 'server');

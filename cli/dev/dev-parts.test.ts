@@ -19,7 +19,8 @@ function terminal(text: string): string[] {
   const lines: string[] = [''];
   let row = 0;
   let column = 0;
-  for (const [, control, letter, char] of text.matchAll(/\u001b\[(\??[0-9;]*)([A-Za-z])|([\s\S])/g)) {
+  const escape = String.fromCharCode(27);
+  for (const [, control, letter, char] of text.matchAll(new RegExp(`${escape}\\[(\\??[0-9;]*)([A-Za-z])|([\\s\\S])`, 'g'))) {
     if (letter === 'A') row = Math.max(0, row - Number(control || 1));
     else if (letter === 'K') lines[row] = lines[row]!.slice(0, column);
     else if (letter === 'J') lines.splice(row, lines.length, '');

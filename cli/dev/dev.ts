@@ -58,6 +58,7 @@ export async function dev(session: Session, options: DevOptions): Promise<number
       } else cluster.killAgents();
     });
     session.listenToSignals();
+    io.onReaderGone = () => stop.abort();
     try {
       await serve(cluster, session, { manifests, kubeconfig }, stop.signal);
     } catch (error) {
