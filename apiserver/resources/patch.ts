@@ -3,7 +3,7 @@
 import { ApiError, badRequest } from '../../api/errors.js';
 import type { KindDefinition } from '../../api/kind.js';
 import type { KubeObject } from '../../api/meta.js';
-import { decodeObject, isMapping, withoutNulls } from './admission.js';
+import { copyOf, decodeObject, isMapping, withoutNulls } from './admission.js';
 import type { Step } from './mutator.js';
 import { applyJsonPatch } from './patches/json-patch.js';
 import { applyMergePatch } from './patches/merge-patch.js';
@@ -19,7 +19,7 @@ export function patcherOf(kind: KindDefinition, type: PatchType, patch: unknown)
   switch (type) {
     case 'application/json-patch+json':
       if (!Array.isArray(patch)) throw badRequest('a JSON patch must be a list of operations');
-      return (document) => applyJsonPatch(structuredClone(document), patch);
+      return (document) => applyJsonPatch(copyOf(document), patch);
     case 'application/merge-patch+json':
       refuseNoMapping(patch);
       return (document) => applyMergePatch(document, patch);

@@ -9,7 +9,7 @@ import type { KubeObject } from '../../api/meta.js';
 import type { Clock } from '../../lib/clock.js';
 import type { Random } from '../../lib/random.js';
 import type { Store } from '../storage/store.js';
-import { decodeObject, isMapping, settleNamespace } from './admission.js';
+import { copyOf, decodeObject, isMapping, settleNamespace } from './admission.js';
 import { Creator } from './create.js';
 import { planDelete } from './delete.js';
 import { Mutator, type Mutated } from './mutator.js';
@@ -72,7 +72,7 @@ export class StoredResourceService implements ResourceService {
       desired.metadata.name ??= target.name;
       if (desired.metadata.name !== target.name) throw badRequest(`the name of the object (${desired.metadata.name}) does not match the name on the URL (${target.name})`);
     }
-    const mutated = await this.mutator.mutate(this.#mutation(target), (stored) => planUpdate(target, stored, structuredClone(desired)), options);
+    const mutated = await this.mutator.mutate(this.#mutation(target), (stored) => planUpdate(target, stored, copyOf(desired)), options);
     return mutated.rendered;
   }
 

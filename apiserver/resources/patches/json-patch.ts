@@ -3,7 +3,7 @@
 import { JSONPatch, JSONPatchError, JSONPatchTestFailure, JSONPointer, type JSONValue } from 'json-p3';
 import { ApiError, badRequest } from '../../../api/errors.js';
 import { valueBytesMax } from '../../storage/store.js';
-import { isMapping } from '../admission.js';
+import { copyOf, isMapping } from '../admission.js';
 
 const operationsMax = 10_000;
 
@@ -23,7 +23,7 @@ export function applyJsonPatch(document: unknown, patch: unknown): unknown {
       throw badRequest(`operation ${index} of the JSON patch must have the strings op and path`);
     }
     try {
-      const own = structuredClone(operation) as { op: string; path: string; from?: string; value?: JSONValue };
+      const own = copyOf(operation) as { op: string; path: string; from?: string; value?: JSONValue };
       if (own.op === 'copy' && typeof own.from === 'string') {
         const text = JSON.stringify(new JSONPointer(own.from).resolve(result));
         copiedBytes += text.length;

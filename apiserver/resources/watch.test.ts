@@ -1,0 +1,161 @@
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import type { KindDefinition } from '../../api/kind.js';
+import { podKind as pod } from '../../api/pod.js';
+import type { WatchQuery } from './service.js';
+import { taskKind, TestCluster, type SeenWatch } from './testing/cluster.js';
+
+const podKind = pod as unknown as KindDefinition;
+const merge = 'application/merge-patch+json';
+
+describe('watch', () => {
+  let cluster: TestCluster;
+  beforeEach(async () => void (cluster = await TestCluster.start()));
+  afterEach(async () => {
+    await cluster.stop();
+    expect(cluster.clock.pendingTimers).toBe(0);
+  });
+
+  const watch = (query: WatchQuery = {}, kind = taskKind, namespace: string | undefined = 'default'): Promise<SeenWatch> => cluster.watch({ kind, namespace }, query);
+  const next = async (seen: SeenWatch): Promise<string> => {
+    const { type, object } = await seen.next();
+    return `${type} ${object.metadata.name}`;
+  };
+  const label = (name: string, labels: object): Promise<unknown> => cluster.resources.patch(cluster.caller, cluster.target(taskKind, name), merge, { metadata: { labels } }, {});
+  const remove = (name: string): Promise<unknown> => cluster.resources.delete(cluster.caller, cluster.target(taskKind, name), {});
+
+  it('sends what there is, then every change, in order', async () => {
+    await cluster.createTask('a');
+    for (const query of [{}, { resourceVersion: '0' }]) {
+      await cluster.cache.fresh();
+      const seen = await watch(query);
+      expect(await next(seen)).toBe('ADDED a');
+      const b = await cluster.createTask('b');
+      expect((await seen.next()).object).toEqual(b);
+      await label('b', { x: '1' });
+      expect(await next(seen)).toBe('MODIFIED b');
+      await remove('b');
+      const gone = await seen.next();
+      expect(gone.type).toBe('DELETED');
+      expect(Number(gone.object.metadata.resourceVersion)).toBeGreaterThan(Number(b.metadata.resourceVersion));
+      expect(gone.object.metadata.labels).toEqual({ x: '1' });
+      seen.stop();
+    }
+  });
+
+  it('goes on after a version, and sends nothing that came before', async () => {
+    const a = await cluster.createTask('a');
+    await cluster.createTask('b');
+    await cluster.cache.fresh();
+    const seen = await watch({ resourceVersion: a.metadata.resourceVersion! });
+    expect(await next(seen)).toBe('ADDED b');
+    await cluster.createTask('c', {}, {});
+    expect(await next(seen)).toBe('ADDED c');
+    expect(seen.events).toHaveLength(2);
+    seen.stop();
+  });
+
+  it('sends nothing more once stopped', async () => {
+    const seen = await watch();
+    seen.stop();
+    await cluster.createTask('a');
+    await cluster.cache.fresh();
+    expect(seen.events).toEqual([]);
+    expect(seen.ended).toEqual([]);
+  });
+
+  it('says Expired when the changes are no longer kept', async () => {
+    await expect(watch({ resourceVersion: '1' })).rejects.toMatchObject({ code: 410, reason: 'Expired', message: expect.stringContaining('too old resource version: 1') as string });
+  });
+
+  it('turns entering and leaving a selection into ADDED and DELETED', async () => {
+    const seen = await watch({ labelSelector: 'x=1' });
+    await cluster.createTask('a');
+    await label('a', { x: '1' });
+    expect(await next(seen)).toBe('ADDED a');
+    await label('a', { y: '2' });
+    expect(await next(seen)).toBe('MODIFIED a');
+    const left = cluster.read((await label('a', { x: '2' })) as never);
+    const event = await seen.next();
+    expect(event.type).toBe('DELETED');
+    expect(event.object.metadata).toMatchObject({ labels: { x: '1', y: '2' }, resourceVersion: left.metadata.resourceVersion });
+    await remove('a');
+    await cluster.createTask('b', {}, { labels: { x: '1' } });
+    expect(await next(seen)).toBe('ADDED b');
+    await remove('b');
+    expect(await next(seen)).toBe('DELETED b');
+    seen.stop();
+  });
+
+  it('follows the tasks of a node', async () => {
+    await cluster.createNode('n');
+    await cluster.createNode('m');
+    for (const name of ['a', 'b']) await cluster.createTask(name);
+    await cluster.cache.fresh();
+    const seen = await watch({ fieldSelector: 'status.nodeName=n', resourceVersion: '0' }, taskKind, undefined);
+    await cluster.bindTask('b', 'm');
+    const { metadata } = await cluster.bindTask('a', 'n');
+    expect(await next(seen)).toBe('ADDED a');
+    await cluster.bulk.status({ nodeName: 'n', items: [{ namespace: 'default', name: 'a', uid: metadata.uid, bindings: 1, attempt: 1, phase: 'Lost' }] });
+    expect(await next(seen)).toBe('DELETED a');
+    expect(seen.events).toHaveLength(2);
+    seen.stop();
+  });
+
+  it('follows one name', async () => {
+    await cluster.createTask('a');
+    await cluster.createTask('b');
+    await cluster.cache.fresh();
+    const seen = await watch({ fieldSelector: 'metadata.name=b', resourceVersion: '0' });
+    expect(await next(seen)).toBe('ADDED b');
+    await label('a', { x: '1' });
+    await label('b', { x: '1' });
+    expect(await next(seen)).toBe('MODIFIED b');
+    seen.stop();
+  });
+
+  it('shows tasks as pods, with selectors evaluated on the pod', async () => {
+    await cluster.createNode('n');
+    const seen = await watch({ fieldSelector: 'spec.nodeName=n' }, podKind);
+    await cluster.createTask('a');
+    await cluster.bindTask('a', 'n');
+    const { type, object } = await seen.next();
+    expect([type, object.kind, object.metadata.name]).toEqual(['ADDED', 'Pod', 'a']);
+    seen.stop();
+  });
+
+  it('sends bookmarks every minute and at the end of its time, where asked to', async () => {
+    const seen = await watch({ allowWatchBookmarks: true, timeoutSeconds: 90 });
+    await cluster.clock.advance(60_000);
+    expect((await seen.next()).object).toEqual({ kind: 'Task', apiVersion: 'taskplane.dev/v1', metadata: { resourceVersion: String(cluster.cache.revision) } });
+    await cluster.clock.advance(30_000);
+    expect((await seen.next()).type).toBe('BOOKMARK');
+    expect(await seen.end()).toBeUndefined();
+    const plain = await watch({ timeoutSeconds: 1 });
+    await cluster.clock.advance(1_000);
+    expect(await plain.end()).toBeUndefined();
+    expect(plain.events).toEqual([]);
+  });
+
+  it('marks the end of the initial events', async () => {
+    await cluster.createTask('a');
+    const seen = await watch({ sendInitialEvents: true, resourceVersionMatch: 'NotOlderThan', allowWatchBookmarks: true });
+    expect(await next(seen)).toBe('ADDED a');
+    expect((await seen.next()).object.metadata).toMatchObject({ annotations: { 'k8s.io/initial-events-end': 'true' } });
+    await cluster.createTask('b');
+    expect(await next(seen)).toBe('ADDED b');
+    seen.stop();
+    const without = await watch({ sendInitialEvents: false, resourceVersionMatch: 'NotOlderThan' });
+    expect(without.events).toEqual([]);
+    without.stop();
+  });
+
+  it.each([
+    [{ sendInitialEvents: true }, 422, 'sendInitialEvents requires setting resourceVersionMatch to NotOlderThan'],
+    [{ sendInitialEvents: true, resourceVersionMatch: 'Exact' }, 422, 'Unsupported value: "Exact"'],
+    [{ resourceVersionMatch: 'NotOlderThan' }, 422, 'resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided'],
+    [{ resourceVersion: 'x' }, 400, 'Invalid value: "x"'],
+    [{ fieldSelector: 'a.b=c' }, 400, 'field label not supported: a.b'],
+  ])('refuses %j', async (query, code, message) => {
+    await expect(watch(query)).rejects.toMatchObject({ code, message: expect.stringContaining(message) as string });
+  });
+});
