@@ -199,7 +199,9 @@ export class SchedulerCore {
       this.queue.add(waiting, waiting.demand);
       return;
     }
-    const lostSince = (task.status?.bindings ?? 0) > (entry.task.status?.bindings ?? 0);
+    const seen = task.status?.bindings ?? 0;
+    const known = entry.task.status?.bindings ?? 0;
+    const lostSince = seen > known;
     switch (entry.state) {
       case 'waiting':
         if (entry.task.metadata.generation === task.metadata.generation) {
@@ -213,6 +215,8 @@ export class SchedulerCore {
         this.#release(entry);
         return this.#waitAs(entry, task);
       case 'bound':
+        // Fewer bindings than we have seen: an old view of the task.
+        if (seen < known) return;
         this.#release(entry);
         return this.#waitAs(entry, task);
       case 'unclear':

@@ -56,6 +56,7 @@ export class PendingQueue<T extends Waiting> {
   readonly #ready = new IndexedHeap<Group<T>>((a, b) => isBefore(a.tasks.first!, b.tasks.first!));
   readonly #parked = new Map<string, Lot<T>>();
   #position: number;
+  #joined = new Set<Group<T>>();
   size = 0;
 
   constructor(options: { snapshot: Snapshot }) {
@@ -72,6 +73,13 @@ export class PendingQueue<T extends Waiting> {
     return this.#groups.get(demand.key);
   }
 
+  /** Groups that got a task while they were parked, since the last call. */
+  takeJoined(): ReadonlySet<Group<T>> {
+    const joined = this.#joined;
+    if (joined.size > 0) this.#joined = new Set();
+    return joined;
+  }
+
   /** Groups that fit nowhere, in no particular order. */
   *parked(): IterableIterator<Group<T>> {
     for (const lot of this.#parked.values()) yield* lot.groups;
@@ -86,7 +94,8 @@ export class PendingQueue<T extends Waiting> {
       this.#ready.push(group);
     } else {
       group.tasks.push(task);
-      if (!group.isParked) this.#ready.moved(group);
+      if (group.isParked) this.#joined.add(group);
+      else this.#ready.moved(group);
     }
     this.size++;
     return group;
