@@ -18,7 +18,11 @@ export class Entry implements Stored {
     readonly key: string,
     readonly value: string,
     readonly revision: number,
-  ) {}
+    /** The object, where it is already built: with this revision as its resourceVersion. */
+    object?: KubeObject,
+  ) {
+    this.#object = object;
+  }
 
   /** The object with its resourceVersion. Shared: never change it. */
   get object(): KubeObject {
@@ -34,9 +38,19 @@ export class Entry implements Stored {
     return this.#json;
   }
 
+  /** The same value at another revision, as of a deletion. */
+  at(revision: number): Entry {
+    return new Entry(this.key, this.value, revision, this.#object && withRevision(this.#object, revision));
+  }
+
   get resourceVersion(): string {
     return String(this.revision);
   }
+}
+
+/** A shallow copy of the object with the given revision as its resourceVersion. */
+export function withRevision(object: KubeObject, revision: number): KubeObject {
+  return { ...object, metadata: { ...object.metadata, resourceVersion: String(revision) } };
 }
 
 /**

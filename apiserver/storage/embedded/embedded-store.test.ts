@@ -3,7 +3,8 @@ import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { FakeClock } from '../../../lib/fake-clock.js';
-import { describeStore, range, written, type StoreHarness } from '../store-contract.js';
+import { describeStore, range, written } from '../store-contract.js';
+import { embeddedHarness } from '../testing.js';
 import { EmbeddedStore } from './embedded-store.js';
 
 const directories: string[] = [];
@@ -17,31 +18,7 @@ afterAll(() => {
   for (const directory of directories) rmSync(directory, { recursive: true, force: true });
 });
 
-describeStore('EmbeddedStore', async (): Promise<StoreHarness> => {
-  const clock = new FakeClock();
-  const file = temporaryFile();
-  const keepChanges = 2_500;
-  let store = EmbeddedStore.open({ file, clock, keepChanges });
-  return {
-    get store() {
-      return store;
-    },
-    async reopen() {
-      await store.close();
-      store = EmbeddedStore.open({ file, clock, keepChanges });
-    },
-    async forget() {
-      for (const round of range(6)) {
-        await Promise.all(range(500).map((n) => store.write({ op: 'create', key: `/taskplane/registry/core/filler/${round}-${n}-${clock.now()}`, value: '{}' })));
-      }
-    },
-    passTime: (ms) => clock.advance(ms),
-    async close() {
-      await store.close();
-      expect(clock.pendingTimers).toBe(0);
-    },
-  };
-});
+describeStore('EmbeddedStore', () => embeddedHarness());
 
 describe('EmbeddedStore file', () => {
   const clock = new FakeClock();

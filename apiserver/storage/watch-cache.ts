@@ -1,0 +1,282 @@
+// watch-cache.ts
+//
+// All that is stored, in memory, kept true by one watch. Reads are answered from here without a wait; a strong read first
+// waits until the cache has come to where the store is (`fresh`).
+//
+//   entries      what is stored now (cache-entries.ts)
+//   window       the newest changes, for watchers that were away (cache-window.ts)
+//   subscribers  who is told of which change (cache-subscribers.ts)
+//
+// The cache never goes back in revision. When it was away for so long that the store no longer knows what changed, it lists
+// again and tells the differences as changes: first the deletions, whose true revisions are not known, at the revision that
+// the cache had; then the puts in order of revision. A watcher that is cut off in between and resumes, here or at another API
+// server, thus misses nothing: here it is told Gone, elsewhere it stands before everything it has not seen.
+
+import { jitteredBackoffMs, reconnectBackoff } from '../../lib/backoff.js';
+import { sleep, type Clock } from '../../lib/clock.js';
+import { Deferred } from '../../lib/deferred.js';
+import type { Logger } from '../../lib/log.js';
+import type { Random } from '../../lib/random.js';
+import type { Service } from '../../lib/service.js';
+import type { KubeObject } from '../../api/meta.js';
+import { CacheEntries, type EntryPage, type IndexDefinition } from './cache-entries.js';
+import { CacheSubscribers, Subscriber, type CacheSink, type Subscription } from './cache-subscribers.js';
+import { CacheWindow, type CacheChange } from './cache-window.js';
+import { Entry, withRevision } from './entry.js';
+import { RevisionWaiters } from './revision-waiters.js';
+import { GoneError, StoreUnavailableError, rootPrefix, type Change, type Store, type Stored, type Write } from './store.js';
+
+export type { IndexDefinition } from './cache-entries.js';
+export type { CacheSink, Subscription } from './cache-subscribers.js';
+export type { CacheChange } from './cache-window.js';
+
+export interface WatchCacheOptions {
+  readonly store: Store;
+  readonly indexes?: readonly IndexDefinition[];
+  /** How many changes a watcher may have missed and still resume. @default 20_000 */
+  readonly windowChanges?: number;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+}
+
+export interface CacheListOptions {
+  readonly limit?: number | undefined;
+  /** Only keys greater than this one. */
+  readonly after?: string | undefined;
+  /** As of this revision (of an earlier page), which the cache has reached. */
+  readonly revision?: number | undefined;
+}
+
+export interface CachePage extends EntryPage {
+  /** The revision at which the list is true. */
+  readonly revision: number;
+}
+
+export type CacheOutcome =
+  /** Durable. `entry` is what was put, the instance that watchers will see; undefined for a deletion. */
+  | { readonly ok: true; readonly revision: number; readonly entry: Entry | undefined }
+  | { readonly ok: false; readonly current: Entry | undefined };
+
+export class WatchCache implements Service {
+  readonly name = 'watch-cache';
+  readonly #options: WatchCacheOptions;
+  readonly #store: Store;
+  readonly #entries: CacheEntries;
+  readonly #window: CacheWindow;
+  readonly #subscribers: CacheSubscribers;
+  readonly #waiters = new RevisionWaiters();
+  readonly #ready = new Deferred<void>();
+  #revision = 0;
+  /** Objects of our own writes under way, by key: so that their text need not be parsed when the event comes back. */
+  readonly #building = new Map<string, { readonly value: string; readonly object: KubeObject }>();
+  /** Entries of our own acknowledged writes whose event has not come back yet, by revision. */
+  readonly #own = new Map<number, Entry>();
+
+  constructor(options: WatchCacheOptions) {
+    this.#options = options;
+    this.#store = options.store;
+    this.#entries = new CacheEntries(options.indexes ?? []);
+    this.#window = new CacheWindow(options.windowChanges ?? 20_000);
+    this.#subscribers = new CacheSubscribers(options.indexes ?? []);
+    // Whoever does not wait for it is not to fall over its failure.
+    this.#ready.promise.catch(() => {});
+  }
+
+  /** Resolves when everything has been loaded; rejects when `run` ends before that. */
+  get ready(): Promise<void> {
+    return this.#ready.promise;
+  }
+
+  /** Every change up to here has been applied. */
+  get revision(): number {
+    return this.#revision;
+  }
+
+  /** How many objects are held. */
+  get size(): number {
+    return this.#entries.size;
+  }
+
+  /** Loads everything and follows the store until `signal` aborts. */
+  async run(signal: AbortSignal): Promise<void> {
+    const { clock, random, log } = this.#options;
+    let failures = 0;
+    let mustList = true;
+    while (!signal.aborted) {
+      try {
+        if (mustList) this.#replace(await this.#store.list(rootPrefix));
+        mustList = false;
+        this.#ready.resolve();
+        for await (const changes of this.#store.watch(rootPrefix, this.#revision, signal)) {
+          failures = 0;
+          this.#apply(changes);
+        }
+      } catch (error) {
+        mustList ||= error instanceof GoneError;
+        if (!signal.aborted) log.warn(mustList ? 'The store must be listed; it will be tried until it succeeds.' : 'The watch on the store broke; it will be resumed.', { error, failures });
+      }
+      if (!signal.aborted) await sleep(clock, jitteredBackoffMs(reconnectBackoff, ++failures, random), signal);
+    }
+    const ended = new StoreUnavailableError('the watch cache has stopped', 'no');
+    this.#ready.reject(ended);
+    this.#waiters.rejectAll(ended);
+  }
+
+  get(key: string): Entry | undefined {
+    return this.#entries.get(key);
+  }
+
+  /**
+   * Objects under `prefix` (ending in "/") in key order.
+   * @throws GoneError when `revision` is older than the window
+   */
+  list(prefix: string, options: CacheListOptions = {}): CachePage {
+    const { limit = Infinity, after, revision = this.#revision } = options;
+    if (revision < this.#window.floor || revision > this.#revision) throw new GoneError(revision, this.#window.floor);
+    const replaced = this.#replacedSince(revision, prefix);
+    if (replaced.size === 0) return { ...this.#entries.list(prefix, { limit, after }), revision };
+    const all = this.#entries.list(prefix, { after }).items.filter(({ key }) => !replaced.has(key));
+    for (const [key, entry] of replaced) if (entry && (after === undefined || key > after)) all.push(entry);
+    all.sort((a, b) => (a.key < b.key ? -1 : 1));
+    const items = all.slice(0, limit);
+    const remaining = all.length - items.length;
+    return { items, remaining, next: remaining > 0 ? items.at(-1)?.key : undefined, revision };
+  }
+
+  /** Objects whose value in the index is `value`, in no order. */
+  listByIndex(name: string, value: string): Entry[] {
+    return this.#entries.listByIndex(name, value);
+  }
+
+  /**
+   * The barrier of a strong read: when it resolves, the cache shows every write acknowledged before the call.
+   * @throws StoreUnavailableError
+   */
+  async fresh(): Promise<void> {
+    await this.reached(await this.#store.currentRevision());
+  }
+
+  /** Resolves when the cache has come to `revision`. @throws StoreUnavailableError when it stops before that */
+  reached(revision: number): Promise<void> {
+    return revision <= this.#revision ? Promise.resolve() : this.#waiters.wait(revision);
+  }
+
+  /**
+   * Tells the sink of every change after `after` (of those to come, when it is undefined): those the window holds at once,
+   * before this returns, the others as they come. No gap, no repeat.
+   * @returns ends the subscription
+   * @throws GoneError when `after` is older than the window
+   */
+  subscribe(subscription: Subscription & { readonly after?: number | undefined }, sink: CacheSink): () => void {
+    const { after = this.#revision } = subscription;
+    if (after < this.#window.floor) throw new GoneError(after, this.#window.floor);
+    const missed: CacheChange[] = [];
+    for (const change of this.#window.after(after)) if (this.#subscribers.wants(subscription, change)) missed.push(change);
+    if (missed.length > 0) sink.changes(missed);
+    const subscriber = new Subscriber(subscription, sink, after);
+    this.#subscribers.add(subscriber);
+    return () => this.#subscribers.remove(subscriber);
+  }
+
+  /**
+   * Store.write. Does not wait for the cache: await `reached(revision)` to read your own write.
+   * @param object what `write.value` says, where the caller has it: it is shared from then on, never change it
+   */
+  async write(write: Write, object?: KubeObject): Promise<CacheOutcome> {
+    const building = object && write.op !== 'delete' ? { value: write.value, object } : undefined;
+    if (building) this.#building.set(write.key, building);
+    try {
+      const outcome = await this.#store.write(write);
+      if (!outcome.ok) return { ok: false, current: outcome.current && this.#entryOf(outcome.current) };
+      const { revision } = outcome;
+      if (write.op === 'delete') return { ok: true, revision, entry: undefined };
+      const entry = this.#entryOf({ key: write.key, value: write.value, revision }, object);
+      if (revision > this.#revision) this.#own.set(revision, entry);
+      return { ok: true, revision, entry };
+    } finally {
+      if (building && this.#building.get(write.key) === building) this.#building.delete(write.key);
+    }
+  }
+
+  /** The cache's own entry where it has that revision, another otherwise. */
+  #entryOf({ key, value, revision }: Stored, object?: KubeObject): Entry {
+    const cached = this.#entries.get(key);
+    if (cached?.revision === revision) return cached;
+    return this.#own.get(revision) ?? new Entry(key, value, revision, object && withRevision(object, revision));
+  }
+
+  /** For each key under `prefix` that changed after `revision`: what was stored before. */
+  #replacedSince(revision: number, prefix: string): Map<string, Entry | undefined> {
+    const replaced = new Map<string, Entry | undefined>();
+    if (revision === this.#revision) return replaced;
+    for (const { key, previous } of this.#window.after(revision)) {
+      if (key.startsWith(prefix) && !replaced.has(key)) replaced.set(key, previous);
+    }
+    return replaced;
+  }
+
+  #apply(changes: readonly Change[]): void {
+    const from = this.#revision;
+    const told: CacheChange[] = [];
+    for (const change of changes) {
+      if (change.revision <= this.#revision) continue;
+      this.#revision = change.revision;
+      const applied = change.type === 'put' ? this.#put(change) : this.#delete(change.key, change.revision);
+      if (!applied) continue;
+      this.#window.push(applied);
+      told.push(applied);
+    }
+    this.#tell(told, from);
+    this.#waiters.resolveUpTo(this.#revision);
+  }
+
+  #put({ key, value, revision }: Stored): CacheChange {
+    const own = this.#own.get(revision);
+    if (own) this.#own.delete(revision);
+    const building = own ? undefined : this.#building.get(key);
+    const object = building?.value === value ? withRevision(building.object, revision) : undefined;
+    const entry = own ?? new Entry(key, value, revision, object);
+    return { type: 'put', key, revision, entry, previous: this.#entries.put(entry) };
+  }
+
+  #delete(key: string, revision: number): CacheChange | undefined {
+    const previous = this.#entries.delete(key);
+    return previous && { type: 'delete', key, revision, entry: previous.at(revision), previous };
+  }
+
+  /** Makes the entries those of a list, telling the differences. */
+  #replace({ items, revision }: { readonly items: readonly Stored[]; readonly revision: number }): void {
+    const from = this.#revision;
+    if (revision < from) throw new Error(`the store went back from revision ${from} to ${revision}: it was replaced or restored; restart the API server`);
+    const told: CacheChange[] = [];
+    const listed = new Set(items.map(({ key }) => key));
+    for (const { key } of [...this.#entries.all()]) {
+      if (!listed.has(key)) told.push(this.#delete(key, from)!);
+    }
+    const changed = items.filter((item) => this.#entries.get(item.key)?.revision !== item.revision);
+    for (const item of changed.sort((a, b) => a.revision - b.revision)) told.push(this.#put(item));
+    this.#revision = revision;
+    this.#window.reset(revision);
+    for (const own of this.#own.keys()) if (own <= revision) this.#own.delete(own);
+    for (const subscriber of [...this.#subscribers.all()]) if (subscriber.after > from) this.#end(subscriber, new GoneError(subscriber.after, revision));
+    this.#tell(told, from);
+    this.#waiters.resolveUpTo(revision);
+  }
+
+  #tell(changes: readonly CacheChange[], from: number): void {
+    for (const [subscriber, batch] of this.#subscribers.addressees(changes, from)) {
+      try {
+        subscriber.sink.changes(batch);
+      } catch (error) {
+        this.#options.log.error('A watcher failed to take changes; it is told to list again.', { error, prefix: subscriber.subscription.prefix });
+        this.#end(subscriber, error as Error);
+      }
+    }
+  }
+
+  #end(subscriber: Subscriber, error: Error): void {
+    this.#subscribers.remove(subscriber);
+    subscriber.sink.gone(error);
+  }
+}
