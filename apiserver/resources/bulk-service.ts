@@ -41,7 +41,7 @@ export class BulkService {
   }
 
   /** Body TaskBulk. @throws ApiError BadRequest when the body as a whole cannot be read */
-  create(caller: Caller, body: unknown, options: WriteOptions): Promise<BulkOutcome[]> {
+  async create(caller: Caller, body: unknown, options: WriteOptions): Promise<BulkOutcome[]> {
     return outcomes(readTaskBulk(body), async (item) => {
       const namespace = isMapping(item) && isMapping(item['metadata']) ? (item['metadata']['namespace'] ?? defaultNamespace) : defaultNamespace;
       if (typeof namespace !== 'string') throw badRequest('metadata.namespace must be a string');
@@ -51,7 +51,7 @@ export class BulkService {
   }
 
   /** Body BindingBulk: conflict for a task that is not pending, unbound and there. */
-  bind(body: unknown): Promise<BulkOutcome[]> {
+  async bind(body: unknown): Promise<BulkOutcome[]> {
     const now = this.options.clock.now();
     return outcomes(readBindingBulk(body).items, async (item: BindingItem) => {
       const { nodeName } = item;
@@ -63,7 +63,7 @@ export class BulkService {
   }
 
   /** Body SchedulingBulk. What is said already, or no longer true, is no write. */
-  unschedulable(body: unknown): Promise<BulkOutcome[]> {
+  async unschedulable(body: unknown): Promise<BulkOutcome[]> {
     const now = this.options.clock.now();
     return outcomes(readSchedulingBulk(body).items, (item: UnschedulableItem) =>
       this.#setStatus(item, (task) => unschedulable(task, item.reason, item.message, now)),
@@ -74,7 +74,7 @@ export class BulkService {
    * Body StatusBulk. 409: refused, the attempt is over and its process must be stopped. 404: the task is gone, likewise.
    * A deleted task whose processes have ended goes in the same write.
    */
-  status(body: unknown): Promise<BulkOutcome[]> {
+  async status(body: unknown): Promise<BulkOutcome[]> {
     const now = this.options.clock.now();
     const { nodeName, items } = readStatusBulk(body);
     return outcomes(items, (report) =>
@@ -87,8 +87,10 @@ export class BulkService {
   }
 
   /** Body EventBulk: counts up what has been recorded, else records it. */
-  recordEvents(body: unknown): Promise<BulkOutcome[]> {
-    return outcomes(readEventBulk(body).items, (item) => this.#events.record(item));
+  async recordEvents(body: unknown): Promise<BulkOutcome[]> {
+    const { items } = readEventBulk(body);
+    const room = this.#events.room();
+    return outcomes(items, (item) => this.#events.record(item, room));
   }
 
   /** @param next undefined when nothing is to be said */

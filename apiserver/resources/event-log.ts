@@ -27,11 +27,22 @@ const namePrefixLengthMax = 253 - hashLength - 1;
 const normalEventsMax = 50_000;
 const triesMax = 8;
 
+/** Counts down while a request's events are recorded. */
+export interface EventRoom {
+  readonly left: Record<EventItem['type'], number>;
+}
+
 export class EventLog {
   constructor(private readonly options: { cache: ObjectCache; mutator: Mutator; creator: Creator }) {}
 
+  /** How many new events one request may add. Counting them all costs too much to do it for each. */
+  room(): EventRoom {
+    const { items } = this.options.cache.list(kindPrefix(eventKind));
+    return { left: { Normal: normalEventsMax - items.length, Warning: 2 * normalEventsMax - items.length } };
+  }
+
   /** @throws ApiError NotFound or Forbidden for the namespace, TooManyRequests when there are too many events already */
-  async record(item: EventItem): Promise<BulkOutcome> {
+  async record(item: EventItem, room: EventRoom): Promise<BulkOutcome> {
     const { mutator, cache } = this.options;
     const name = eventName(item);
     const target = { kind: eventKind, name, key: objectStoreKey(eventKind, name, item.namespace) };
@@ -44,15 +55,17 @@ export class EventLog {
           if (!isReason(error, 'NotFound')) throw error;
         }
       }
-      const outcome = await this.#create(item, name);
+      const outcome = await this.#create(item, name, room);
       if (outcome) return outcome;
     }
     throw notFound(eventKind, name);
   }
 
-  async #create(item: EventItem, name: string): Promise<BulkOutcome | undefined> {
+  async #create(item: EventItem, name: string, room: EventRoom): Promise<BulkOutcome | undefined> {
     const { cache, mutator, creator } = this.options;
-    this.#refuseTooMany(item);
+    if (room.left[item.type]-- <= 0) {
+      throw new ApiError('TooManyRequests', 'there are too many events already; this one is not recorded. Events go an hour after they last happened');
+    }
     const namespaceKey = objectStoreKey(namespaceKind, item.namespace, undefined);
     const namespace = cache.get(namespaceKey) ?? (await mutator.find(namespaceKey));
     refuseClosedNamespace(eventKind, name, item.namespace, namespace?.object);
@@ -61,11 +74,6 @@ export class EventLog {
     return stored && { code: 201, name, resourceVersion: stored.resourceVersion };
   }
 
-  #refuseTooMany({ type }: EventItem): void {
-    const { remaining } = this.options.cache.list(kindPrefix(eventKind), { limit: 1 });
-    if (remaining < (type === 'Warning' ? 2 : 1) * normalEventsMax) return;
-    throw new ApiError('TooManyRequests', `there are ${remaining} events already; this one is not recorded. They go an hour after they last happened`);
-  }
 }
 
 function eventName({ involvedObject, reason, message, component }: EventItem): string {

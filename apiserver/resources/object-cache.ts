@@ -39,7 +39,10 @@ export interface ObjectCache {
   fresh(): Promise<void>;
   /** Resolves once the cache has reached `revision`. */
   reached(revision: number): Promise<void>;
-  /** @throws GoneError when changes after `after` are no longer kept; returns what ends the subscription */
+  /**
+   * Every change under `prefix` (or of the one key that it is), of objects that have or had `index.value`.
+   * @throws GoneError when changes after `after` are no longer kept; returns what ends the subscription
+   */
   subscribe(options: { prefix: string; after?: number; index?: { name: string; value: string } }, sink: ChangeSink): () => void;
   write(write: Write, object?: KubeObject): Promise<WriteOutcome>;
 }

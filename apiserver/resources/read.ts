@@ -17,7 +17,7 @@ import { selectionOf, type Selection } from './selection.js';
 import type { ListQuery, ListReply, ObjectTarget, ReadOptions, Rendered, Target } from './service.js';
 import { toClientError } from './store-errors.js';
 
-/** Objects looked at per step when a selector leaves some out of a page. */
+/** Objects read from the store at a time when a selector leaves some out of a page. */
 const scanStep = 500;
 
 interface Found {
@@ -80,11 +80,8 @@ export class Reader {
       return { items: page.items.map(render), revision: page.revision, next: page.next, remaining: page.remaining };
     }
     const collected = new Collector(render, matches, limit);
-    for (let from = after; ; ) {
-      const page: Chunk = cache.list(prefix, { ...(limit === Infinity ? {} : { limit: scanStep }), ...(from === undefined ? {} : { after: from }) });
-      from = collected.add(page);
-      if (from === undefined || collected.isFull) return { items: collected.items, revision: cache.revision, next: from, remaining: undefined };
-    }
+    const next = collected.add(cache.list(prefix, after === undefined ? {} : { after }));
+    return { items: collected.items, revision: cache.revision, next, remaining: undefined };
   }
 
   async #fromStore({ prefix, matches }: Selection, render: (entry: Entry) => Rendered, point: ContinuePoint, limit: number): Promise<Found> {

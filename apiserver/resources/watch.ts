@@ -61,13 +61,13 @@ class Watch {
 
   /** @throws ApiError Expired when the changes after `version` are no longer kept */
   start(withState: boolean, version: number | undefined): void {
-    const { prefix, index } = this.selection;
+    const { prefix, index, key } = this.selection;
     // Without state, "now" is meant where no version is given: what a client gets that asks for no initial events.
     const after = withState || version === undefined ? this.#cache.revision : version;
     if (withState) this.#sendState();
     try {
       this.#unsubscribe = this.#cache.subscribe(
-        { prefix, after, ...(index ? { index } : {}) },
+        key === undefined ? { prefix, after, ...(index ? { index } : {}) } : { prefix: key, after },
         { changes: (batch) => this.#send(batch), gone: (error) => this.#end(statusOf(error)) },
       );
     } catch (error) {
@@ -104,11 +104,9 @@ class Watch {
   }
 
   #send(batch: readonly ObjectChange[]): void {
-    const { key, matches } = this.selection;
     for (const change of batch) {
       if (this.#over) return;
-      if (key !== undefined && change.key !== key) continue;
-      this.#sendChange(change, matches);
+      this.#sendChange(change, this.selection.matches);
     }
   }
 

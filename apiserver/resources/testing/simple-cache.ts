@@ -37,7 +37,7 @@ export class SimpleCache implements ObjectCache {
   }
   #give(sub: { prefix: string; index?: { name: string; value: string } | undefined; sink: ChangeSink }, all: readonly ObjectChange[]): void {
     const idx = sub.index && this.indexes.find((i) => i.name === sub.index!.name);
-    const mine = all.filter((c) => c.key.startsWith(sub.prefix) && (!idx || idx.valueOf(c.entry) === sub.index!.value || (c.previous && idx.valueOf(c.previous) === sub.index!.value)));
+    const mine = all.filter((c) => (sub.prefix.endsWith('/') ? c.key.startsWith(sub.prefix) : c.key === sub.prefix) && (!idx || idx.valueOf(c.entry) === sub.index!.value || (c.previous && idx.valueOf(c.previous) === sub.index!.value)));
     if (mine.length) sub.sink.changes(mine);
   }
   get(key: string): Entry | undefined {

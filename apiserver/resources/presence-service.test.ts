@@ -1,0 +1,65 @@
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import type { KindDefinition } from '../../api/kind.js';
+import { leaseKind as lease } from '../../api/lease.js';
+import { nodeKind, TestCluster } from './testing/cluster.js';
+
+const leaseKind = lease as unknown as KindDefinition;
+
+describe('PresenceService', () => {
+  let cluster: TestCluster;
+  beforeEach(async () => {
+    cluster = await TestCluster.start();
+    await cluster.createNode('m1');
+  });
+  afterEach(() => cluster.stop());
+
+  const leases = async (): Promise<unknown[]> => (await cluster.resources.list(cluster.caller, { kind: leaseKind, namespace: 'kube-node-lease' }, {})).items.map(({ object }) => object);
+  const load = { cpuMilli: 1500.4, memoryBytes: 1024 * 1024, loadAverage: 0.5, tasks: { 'default/a': { cpuMilli: 100, memoryBytes: 2048 } } };
+
+  it('keeps a lease for an agent that has announced itself', async () => {
+    expect(await cluster.presence.present('m1', { session: 's', announce: false })).toEqual({ present: false, ttlMs: 8_000 });
+    expect(await cluster.presence.present('m1', { session: 's', announce: true })).toEqual({ present: true, ttlMs: 8_000 });
+    expect(await leases()).toMatchObject([{ metadata: { name: 'm1', namespace: 'kube-node-lease', ownerReferences: [{ kind: 'Node', name: 'm1' }] }, spec: { holderIdentity: 'm1', leaseDurationSeconds: 8 } }]);
+    expect(await cluster.presence.present('m1', { session: 's', announce: false })).toEqual({ present: true, ttlMs: 8_000 });
+  });
+
+  it('lets a new session take over without a gap, and tells the old one to stop', async () => {
+    await cluster.presence.present('m1', { session: 's', announce: true });
+    const before = await leases();
+    expect((await cluster.presence.present('m1', { session: 't', announce: true })).present).toBe(true);
+    expect(await leases()).toEqual(before);
+    expect((await cluster.presence.present('m1', { session: 's', announce: false })).present).toBe(false);
+    expect((await cluster.presence.present('m1', { session: 't', announce: false })).present).toBe(true);
+  });
+
+  it('refuses a node that is not registered, and forgets one that was deleted', async () => {
+    await expect(cluster.presence.present('m2', { session: 's', announce: true })).rejects.toMatchObject({ code: 404, message: 'nodes "m2" not found' });
+    await cluster.presence.present('m1', { session: 's', announce: true });
+    await cluster.resources.delete(cluster.caller, cluster.target(nodeKind, 'm1'), {});
+    await cluster.cache.fresh();
+    expect((await cluster.presence.present('m1', { session: 's', announce: false })).present).toBe(false);
+    expect(await leases()).toEqual([]);
+  });
+
+  it('knows the newest load of each node that is present', async () => {
+    await cluster.presence.present('m1', { session: 's', announce: true, load: { ...load, cpuMilli: 1 } });
+    await cluster.presence.present('m1', { session: 's', announce: false, load });
+    await cluster.clock.advance(3_000);
+    expect(cluster.presence.nodeLoads()).toEqual({ kind: 'NodeLoadList', items: [{ name: 'm1', ageMs: 3_000, load }] });
+    expect(cluster.presence.nodeMetricsOf('m1')).toEqual({
+      kind: 'NodeMetrics', apiVersion: 'metrics.k8s.io/v1beta1', metadata: { name: 'm1', creationTimestamp: '2026-01-01T00:00:00Z' }, timestamp: '2026-01-01T00:00:00Z', window: '2s', usage: { cpu: '1500m', memory: '1024Ki' },
+    });
+    expect(cluster.presence.podMetrics('default', 'task')).toMatchObject([{ metadata: { name: 'a', namespace: 'default' }, containers: [{ name: 'task', usage: { cpu: '100m', memory: '2Ki' } }] }]);
+    expect(cluster.presence.podMetrics('other', 'task')).toEqual([]);
+    await cluster.clock.advance(6_000);
+    expect(cluster.presence.nodeLoads().items).toEqual([]);
+    expect(() => cluster.presence.nodeMetricsOf('m1')).toThrow('nodemetrics.metrics.k8s.io "m1" not found');
+  });
+
+  it('names all problems of a request of another shape', async () => {
+    await expect(cluster.presence.present('m1', { session: '', load: { cpuMilli: -1, memoryBytes: 1, loadAverage: 0 } })).rejects.toMatchObject({
+      code: 400,
+      message: 'announce: Required value, session: Invalid value: "": must not be empty, load.cpuMilli: Invalid value: -1: must be greater than or equal to 0',
+    });
+  });
+});
