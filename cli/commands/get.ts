@@ -175,6 +175,7 @@ async function watch(context: CommandContext, groups: readonly Group[], options:
   if (group.names[0]) await getTable(client, kind, group.names[0].name, namespace);
   const first = await listTable(client, kind, query);
   if (!options.watchOnly && first.rows.length > 0) io.out.write(printer.render(first));
+  else if (!options.watchOnly) io.err.write(nothingFound(context, groups, options));
   for await (const { table } of watchTable(client, kind, { ...query, resourceVersion: first.metadata?.resourceVersion, signal })) {
     io.out.write(printer.render({ ...table, columnDefinitions: table.columnDefinitions.length > 0 ? table.columnDefinitions : first.columnDefinitions }));
   }
