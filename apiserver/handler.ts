@@ -7,7 +7,7 @@
 //
 // Whatever is thrown on the way becomes a Status.
 
-import { forbidden, unauthorized } from '../api/errors.js';
+import { ApiError, forbidden, unauthorized } from '../api/errors.js';
 import type { KindDefinition } from '../api/kind.js';
 import type { Clock } from '../lib/clock.js';
 import type { Logger } from '../lib/log.js';
@@ -30,6 +30,8 @@ export interface HandlerOptions extends OwnEndpointsOptions {
   resources: ResourceService;
   /** @throws ApiError Forbidden */
   authorize(user: User, attributes: Attributes): void;
+  /** Whether what is stored is known; until then no request about objects is answered. */
+  isReady(): boolean;
   metrics: ServerMetrics;
   checks: { live: readonly HealthCheck[]; ready: readonly HealthCheck[] };
   /** Version of this package. */
@@ -160,8 +162,13 @@ export class Handler {
   #endpoint(request: ServerRequest): Endpoint {
     const route = parsePath(request.path);
     if (route.type !== 'resource') return this.#paths.endpoint(route, request);
+    if (!this.#options.isReady()) throw starting();
     return this.#own.endpoint(route, request) ?? this.#resources.endpoint(route, request);
   }
+}
+
+function starting(): ApiError {
+  return new ApiError('ServiceUnavailable', 'the server is starting: it has not read what is stored yet; try again in a moment', { retryAfterSeconds: 1 });
 }
 
 /** @throws ApiError Unauthorized, Forbidden */
