@@ -81,6 +81,7 @@ export function addTaskVerbs(program: Command, session: Session): void {
     .description('Prints the versions of this command and of the server.')
     .option('--client', 'only of this command')
     .addOption(new Option('-o, --output <format>', 'print as').choices(['json', 'yaml']))
+    .addHelpText('after', examples('taskplane version', 'taskplane version --client'))
     .action(async (options: VersionOptions, command: Command) => {
       const { printVersion } = await import('../commands/version.js');
       await session.alone(() => printVersion(session.io, options, async () => (await session.connect(connectionOf(command))).client));
