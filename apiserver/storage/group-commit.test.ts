@@ -111,6 +111,19 @@ describe('GroupCommit', () => {
     expect(await next).toBe(3);
   });
 
+  it('settles held writes by the outcome of the earlier one, and commits only what is left', async () => {
+    const { group, commits } = harness({ settle: (later, earlier, outcome) => (later.id % 2 === 1 ? outcome * 100 + earlier.id : undefined) });
+    const all = [op(0, 'a'), op(1, 'a'), op(2, 'a'), op(3, 'a')].map((each) => group.offer(each));
+    await turn();
+    commits[0]!.answer.resolve();
+    expect(await Promise.all([all[0], all[1], all[3]])).toEqual([0, 0, 0]);
+    await turn();
+    expect(commits[1]!.ids).toEqual([2]);
+    commits[1]!.answer.resolve();
+    expect(await all[2]).toBe(2);
+    await group.idle();
+  });
+
   it('is idle only after the last write is answered', async () => {
     const { group, commits } = harness();
     await group.idle();

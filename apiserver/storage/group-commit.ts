@@ -19,6 +19,11 @@ export interface GroupCommitOptions<Op, Outcome> {
   readonly commit: (batch: readonly Op[]) => Promise<readonly Outcome[]>;
   readonly keyOf: (op: Op) => string;
   readonly bytesOf: (op: Op) => number;
+  /**
+   * The outcome of `op` if it is plain from the outcome that an earlier operation on its key just had, undefined if it must
+   * be committed. So a hundred writers that raced for one key cost one commit to refuse, not a hundred.
+   */
+  readonly settle?: (op: Op, earlier: Op, outcome: Outcome) => Outcome | undefined;
   /** Batches in flight at once. */
   readonly inFlightMax: number;
   /** Operations per batch. */
@@ -122,7 +127,10 @@ export class GroupCommit<Op, Outcome> {
     this.#inFlight++;
     try {
       const outcomes = await this.#options.commit(batch.map((offer) => offer.op));
-      batch.forEach((offer, index) => offer.answer.resolve(outcomes[index]!));
+      batch.forEach((offer, index) => {
+        offer.answer.resolve(outcomes[index]!);
+        this.#settleHeld(offer, outcomes[index]!);
+      });
     } catch (error) {
       for (const offer of batch) offer.answer.reject(error);
     }
@@ -133,6 +141,21 @@ export class GroupCommit<Op, Outcome> {
       this.#idle = undefined;
     }
     if (this.#taken < this.#ready.length) this.#schedule();
+  }
+
+  #settleHeld(earlier: Offer<Op, Outcome>, outcome: Outcome): void {
+    const { settle } = this.#options;
+    const held = this.#held.get(earlier.key)!;
+    if (!settle || held.length === 0) return;
+    const left = held.filter((offer) => {
+      const settled = settle(offer.op, earlier.op, outcome);
+      if (settled === undefined) return true;
+      offer.answer.resolve(settled);
+      this.#waitingOps--;
+      this.#waitingBytes -= offer.bytes;
+      return false;
+    });
+    this.#held.set(earlier.key, left);
   }
 
   #release(key: string): void {

@@ -7,6 +7,7 @@ import { chmodSync, closeSync, mkdirSync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { Clock } from '../../../lib/clock.js';
 import { GroupCommit } from '../group-commit.js';
+import { settleWrite } from '../settle-write.js';
 import {
   GoneError,
   StoreUnavailableError,
@@ -75,6 +76,7 @@ export class EmbeddedStore implements Store {
       commit: (batch) => this.#commit(batch),
       keyOf: (write) => write.key,
       bytesOf: (write) => write.key.length + ('value' in write ? Buffer.byteLength(write.value) : 0),
+      settle: (write, earlier, outcome) => (write.op === 'remove' || earlier.op === 'remove' ? undefined : settleWrite(write, earlier, outcome)),
       inFlightMax: 1,
       batchOpsMax: 256,
       batchBytesMax: 1_024 * 1_024,

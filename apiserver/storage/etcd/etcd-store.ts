@@ -8,6 +8,7 @@ import type { Clock, Timer } from '../../../lib/clock.js';
 import { silentLogger, type Logger } from '../../../lib/log.js';
 import type { Random } from '../../../lib/random.js';
 import { GroupCommit } from '../group-commit.js';
+import { settleWrite } from '../settle-write.js';
 import {
   GoneError,
   StoreUnavailableError,
@@ -75,6 +76,7 @@ export class EtcdStore implements Store {
       commit: (batch) => this.#commit(batch),
       keyOf: (write) => write.key,
       bytesOf: (write) => write.key.length * 2 + 64 + ('value' in write ? Buffer.byteLength(write.value) : 0),
+      settle: (write, earlier, outcome) => (write.op === 'put' || earlier.op === 'put' ? undefined : settleWrite(write, earlier, outcome, sameEtcdRevision)),
       inFlightMax: 2,
       batchOpsMax,
       batchBytesMax,
@@ -218,6 +220,10 @@ export class EtcdStore implements Store {
     }
     if (!this.#closing.signal.aborted) this.#scheduleCompaction(reached);
   }
+}
+
+function sameEtcdRevision(guard: number, stored: number): boolean {
+  return etcdRevisionOf(guard) === etcdRevisionOf(stored);
 }
 
 function closedError(): StoreUnavailableError {
