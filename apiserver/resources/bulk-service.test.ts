@@ -155,7 +155,7 @@ describe('BulkService', () => {
       await expect(cluster.bulk.status({ items: [] })).rejects.toMatchObject({ code: 400, message: 'nodeName: Required value' });
       await expect(send([await report({ phase: 'Dancing' as 'Running', exitCode: 1.5, startTime: 'noon' })])).rejects.toMatchObject({
         code: 400,
-        message: expect.stringMatching(/items\[0\]\.phase: Unsupported value: "Dancing".*items\[0\]\.startTime: .*items\[0\]\.exitCode: /) as string,
+        message: expect.stringMatching(/items\[0\]\.phase: Unsupported value: "Dancing".*items\[0\]\.startTime: .*items\[0\]\.exitCode: /),
       });
     });
   });
@@ -181,9 +181,9 @@ describe('BulkService', () => {
       expect(codes(outcomes)).toEqual([201, 200, 201]);
       await cluster.bulk.recordEvents({ items: [happened()] });
       const [started] = (await events()).filter(({ reason }) => reason === 'Started');
-      expect(started).toMatchObject({ count: 6, firstTimestamp: '2026-01-01T00:00:00Z', lastTimestamp: '2026-01-01T00:00:09Z', source: { component: 'agent', host: 'n' }, metadata: { name: expect.stringMatching(/^a\.[0-9a-f]{16}$/) as string } });
+      expect(started).toMatchObject({ count: 6, firstTimestamp: '2026-01-01T00:00:00Z', lastTimestamp: '2026-01-01T00:00:09Z', source: { component: 'agent', host: 'n' }, metadata: { name: expect.stringMatching(/^a\.[0-9a-f]{16}$/) } });
       const [stopped] = (await events()).filter(({ reason }) => reason === 'Stopped');
-      expect((stopped!['message'] as string).length).toBe(1_024);
+      expect(stopped!['message']).toHaveLength(1_024);
     });
 
     it('is refused for a namespace that does not exist', async () => {

@@ -7,7 +7,7 @@ import { namespaceKind } from '../../api/namespace.js';
 import { applyDefaults } from '../../api/validation.js';
 import type { Clock } from '../../lib/clock.js';
 import type { Random } from '../../lib/random.js';
-import { encodeObject, Entry } from '../storage/entry.js';
+import { encodeObject } from '../storage/entry.js';
 import { decodeObject, isEmpty, isMapping, ownerProblems, refuseInvalid, settleNamespace } from './admission.js';
 import type { Mutator } from './mutator.js';
 import { refuseClosedNamespace } from './namespaces.js';
@@ -95,7 +95,7 @@ export class Creator {
     const value = encodeObject(object);
     try {
       const outcome = await cache.write({ op: 'create', key, value }, object);
-      return outcome.ok ? { rendered: new Entry(key, value, outcome.revision), name: object.metadata.name!, resourceVersion: String(outcome.revision) } : undefined;
+      return outcome.ok ? { rendered: outcome.entry!, name: object.metadata.name!, resourceVersion: String(outcome.revision) } : undefined;
     } catch (error) {
       throw toClientError(error);
     }

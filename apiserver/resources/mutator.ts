@@ -102,12 +102,12 @@ export class Mutator {
 
       const { revision } = current;
       const value = step.do === 'write' ? encodeObject(step.object) : undefined;
-      const outcome = await this.#cache.write(value === undefined ? { op: 'delete', key, revision } : { op: 'update', key, value, revision });
+      const outcome = await this.#cache.write(value === undefined ? { op: 'delete', key, revision } : { op: 'update', key, value, revision }, step.do === 'write' ? step.object : undefined);
       if (outcome.ok) {
-        slot.newest = value === undefined ? undefined : new Entry(key, value, outcome.revision);
+        slot.newest = outcome.entry;
         return { did: step.do, rendered: slot.newest ?? current, resourceVersion: String(outcome.revision) };
       }
-      current = asEntry(outcome.current);
+      current = outcome.current;
       confirmed = true;
       tries++;
     }

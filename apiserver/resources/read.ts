@@ -4,7 +4,6 @@
 // nothing at all has changed since.
 
 import { expired, notFound } from '../../api/errors.js';
-import type { Clock } from '../../lib/clock.js';
 import type { Entry } from '../storage/entry.js';
 import { GoneError, type Store } from '../storage/store.js';
 import { decodeContinue, encodeContinue, type ContinuePoint } from './continue-token.js';
@@ -35,26 +34,26 @@ interface Chunk {
 }
 
 export class Reader {
-  constructor(private readonly options: { cache: ObjectCache; store: Pick<Store, 'list'>; clock: Clock }) {}
+  constructor(private readonly options: { cache: ObjectCache; store: Pick<Store, 'list'> }) {}
 
   async get(target: ObjectTarget, options: ReadOptions): Promise<Rendered> {
-    const { cache, clock } = this.options;
+    const { cache } = this.options;
     const { kind, name, namespace } = target;
-    await caughtUp(cache, clock, parseResourceVersion(options.resourceVersion));
+    await caughtUp(cache, parseResourceVersion(options.resourceVersion));
     const entry = cache.get(objectStoreKey(storedKind(kind), name, namespace));
     if (!entry) throw notFound(kind, name);
     return renderer(kind)(entry);
   }
 
   async list(target: Target, query: ListQuery): Promise<ListReply> {
-    const { cache, clock } = this.options;
+    const { cache } = this.options;
     const match = checkListMatch(query);
     const version = parseResourceVersion(query.resourceVersion);
     const selection = selectionOf(target, query);
     const render = renderer(target.kind);
     const limit = query.limit || Infinity;
     if (query.continue) return reply(await this.#goOn(selection, render, decodeContinue(query.continue, selection.prefix), limit));
-    await caughtUp(cache, clock, version);
+    await caughtUp(cache, version);
     if (match === 'Exact' && version !== undefined && version !== cache.revision) {
       return reply(await this.#fromStore(selection, render, { revision: version, after: selection.prefix }, limit));
     }

@@ -3,11 +3,7 @@
 // How new an answer must be. https://kubernetes.io/docs/reference/using-api/api-concepts/#resource-versions
 
 import { ApiError, badRequest, forbiddenField, invalid, notSupported, type FieldProblem } from '../../api/errors.js';
-import type { Clock, Timer } from '../../lib/clock.js';
 import type { ObjectCache } from './object-cache.js';
-
-/** How long a reader waits for the cache to reach the version that it asks for. */
-export const reachWaitMs = 3_000;
 
 const matches = ['Exact', 'NotOlderThan'] as const;
 export type ResourceVersionMatch = (typeof matches)[number];
@@ -53,23 +49,13 @@ export function checkWatchMatch(options: { resourceVersionMatch?: string; sendIn
 /**
  * Waits until an answer from the cache is as new as it has to be.
  * @param version undefined: as new as everything acknowledged before the call; 0: whatever the cache has
- * @throws ApiError Timeout when the cache does not reach it soon
+ * @throws ApiError Timeout for a version that the store has not come to: it is from elsewhere, or from the future
  */
-export async function caughtUp(cache: ObjectCache, clock: Clock, version: number | undefined): Promise<void> {
-  if (version === undefined) await cache.fresh();
-  else if (version > cache.revision) await reachedInTime(cache, clock, version);
-}
-
-async function reachedInTime(cache: ObjectCache, clock: Clock, version: number): Promise<void> {
-  let timer: Timer | undefined;
-  const late = new Promise<boolean>((resolve) => {
-    timer = clock.timer(reachWaitMs, () => resolve(true));
-  });
-  try {
-    if (!(await Promise.race([cache.reached(version).then(() => false), late]))) return;
-  } finally {
-    timer?.cancel();
-  }
+export async function caughtUp(cache: ObjectCache, version: number | undefined): Promise<void> {
+  if (version !== undefined && version <= cache.revision) return;
+  // Every version that a client can have was acknowledged before.
+  await cache.fresh();
+  if (version === undefined || version <= cache.revision) return;
   throw new ApiError('Timeout', `Too large resource version: ${version}, current: ${cache.revision}`, {
     causes: [{ reason: 'ResourceVersionTooLarge', message: 'Too large resource version' }],
     retryAfterSeconds: 1,

@@ -14,7 +14,8 @@ import { apiVersionOf, type KindDefinition } from '../../api/kind.js';
 import type { Clock, Timer } from '../../lib/clock.js';
 import type { Entry } from '../storage/entry.js';
 import { GoneError } from '../storage/store.js';
-import type { ObjectCache, ObjectChange } from './object-cache.js';
+import type { CacheChange } from '../storage/watch-cache.js';
+import type { ObjectCache } from './object-cache.js';
 import { RenderedObject, renderer } from './rendering.js';
 import { caughtUp, checkWatchMatch, parseResourceVersion } from './resource-versions.js';
 import { selectionOf, type Selection } from './selection.js';
@@ -26,13 +27,13 @@ const initialEventsEnd = { 'k8s.io/initial-events-end': 'true' };
 
 /** @throws ApiError before anything has gone to `sink`; answers what stops the watch, without `sink.end` */
 export async function startWatch(options: { cache: ObjectCache; clock: Clock }, target: Target, query: WatchQuery, sink: WatchSink): Promise<() => void> {
-  const { cache, clock } = options;
+  const { cache } = options;
   checkWatchMatch(query);
   const version = parseResourceVersion(query.resourceVersion);
   const { timeoutSeconds } = query;
   if (timeoutSeconds !== undefined && !(timeoutSeconds >= 0)) throw badRequest(`invalid timeoutSeconds ${JSON.stringify(timeoutSeconds)}: must be a number of seconds`);
   const selection = selectionOf(target, query);
-  await caughtUp(cache, clock, version);
+  await caughtUp(cache, version);
   const watch = new Watch(options, target.kind, selection, query, sink);
   watch.start(query.sendInitialEvents ?? !version, version || undefined);
   return () => watch.stop();
@@ -103,14 +104,14 @@ class Watch {
     return this.#cache.list(prefix).items;
   }
 
-  #send(batch: readonly ObjectChange[]): void {
+  #send(batch: readonly CacheChange[]): void {
     for (const change of batch) {
       if (this.#over) return;
       this.#sendChange(change, this.selection.matches);
     }
   }
 
-  #sendChange({ type, entry, previous, revision }: ObjectChange, matches: Selection['matches']): void {
+  #sendChange({ type, entry, previous, revision }: CacheChange, matches: Selection['matches']): void {
     const before = previous && this.#render(previous);
     const matched = before !== undefined && (!matches || matches(before.object));
     if (type === 'delete') {
