@@ -50,6 +50,7 @@ export class Program {
   readonly #child: ChildProcess;
   readonly #clock: Clock;
   readonly #waits = new Set<LineWait>();
+  readonly #listeners: ((line: string) => void)[] = [];
   #end: ProgramEnd | undefined;
 
   /** Starts at once. A program that cannot be started ends with code 127, its message among the lines. */
@@ -92,6 +93,11 @@ export class Program {
       timer.cancel();
       this.#waits.delete(wait);
     }
+  }
+
+  /** Tells of each line to come. */
+  onLine(listener: (line: string) => void): void {
+    this.#listeners.push(listener);
   }
 
   signal(signal: NodeJS.Signals): void {
@@ -137,6 +143,7 @@ export class Program {
         if (stream === child.stdout) this.stdout.push(line);
         if (this.lines.length > linesMax) this.lines.shift();
         for (const wait of this.#waits) if (wait.pattern.test(line)) wait.found.resolve(line);
+        for (const listener of this.#listeners) listener(line);
       });
     }
   }

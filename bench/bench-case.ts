@@ -1,0 +1,46 @@
+// bench-case.ts: what a case is, and what it hands back.
+
+import type { ApiClient } from '../client/api-client.js';
+import type { Clock } from '../lib/clock.js';
+import type { StoreName, TaskplaneOptions, TaskplaneProcesses } from '../lib/testing/taskplane-processes.js';
+
+export interface Measurement {
+  value: number;
+  unit: string;
+  /** Of single operations, milliseconds; undefined where the case has none. */
+  p50?: number;
+  p99?: number;
+  /** Whatever else was seen: parts of the time, sizes, counts. */
+  details?: Readonly<Record<string, number | string>>;
+}
+
+export interface CaseContext {
+  readonly store: StoreName;
+  readonly nodes: number;
+  readonly tasks: number;
+  readonly clock: Clock;
+  /** Shown to people while they wait; never part of the result. */
+  progress(text: string): void;
+  /** Store and API server, as in production; ended by the one who runs the case. */
+  start(options?: Omit<TaskplaneOptions, 'store'>): Promise<TaskplaneProcesses>;
+  /** As the admin; closed by the one who runs the case. */
+  connect(kubeconfig: string, options?: { maxSockets?: number }): Promise<ApiClient>;
+  /** Runs when the case has ended, however it ended, the newest first. */
+  afterwards(cleanup: () => Promise<void>): void;
+}
+
+export interface BenchCase {
+  readonly name: string;
+  /** What is measured, from when to when. */
+  readonly description: string;
+  readonly stores: readonly StoreName[];
+  readonly nodes: number;
+  readonly tasks: number;
+  /** @throws Error when the result is wrong: a figure of something broken is no figure */
+  run(context: CaseContext): Promise<Measurement>;
+}
+
+/** @throws Error */
+export function check(holds: boolean, otherwise: string): asserts holds {
+  if (!holds) throw new Error(`the result is wrong: ${otherwise}`);
+}

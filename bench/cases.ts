@@ -1,0 +1,18 @@
+// cases.ts: the table of cases.
+
+import type { BenchCase } from './bench-case.js';
+import { apiCreate } from './cases/api-create.js';
+import { apiList } from './cases/api-list.js';
+import { bind } from './cases/bind.js';
+import { coldStart } from './cases/cold-start.js';
+import { memory } from './cases/memory.js';
+import { submitToRunning } from './cases/submit-to-running.js';
+import { truePerSecond } from './cases/true-per-second.js';
+import { watchFanout100, watchFanout1000 } from './cases/watch-fanout.js';
+
+export const cases: readonly BenchCase[] = [submitToRunning, truePerSecond, bind, apiCreate, apiList, watchFanout100, watchFanout1000, memory, coldStart];
+
+/** `watch-fanout` means both of `watch-fanout-100` and `watch-fanout-1000`. */
+export function casesNamed(name: string): BenchCase[] {
+  return cases.filter((found) => found.name === name || found.name.startsWith(`${name}-`));
+}
