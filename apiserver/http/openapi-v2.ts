@@ -11,7 +11,8 @@ import type { ServerReply, ServerRequest } from './message.js';
 import { groupVersionKind, operationsOf, restOf, schemaName, type Operation } from './openapi-v3.js';
 import { field, message, text } from './protobuf.js';
 
-const protobufType = 'application/com.github.proto-openapi.spec.v2@v1.0+protobuf';
+/** Clients ask for `…v2@v1.0+protobuf`, but `@` has no place in a media type and their own reader refuses it. */
+const protobufType = 'application/com.github.proto-openapi.spec.v2.v1.0+protobuf';
 
 export class OpenApiV2 {
   #document: CachedText | undefined;
