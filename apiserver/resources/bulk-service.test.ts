@@ -39,7 +39,7 @@ describe('BulkService', () => {
     });
 
     it('refuses too many items', async () => {
-      await expect(cluster.bulk.create(cluster.caller, { items: new Array(5_001).fill({}) }, {})).rejects.toMatchObject({ code: 413 });
+      await expect(cluster.bulk.create(cluster.caller, { items: Array.from({ length: 5_001 }, () => ({})) }, {})).rejects.toMatchObject({ code: 413 });
     });
   });
 
