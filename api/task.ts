@@ -196,7 +196,7 @@ function envProblems(variable: EnvVar, field: string): FieldProblem[] {
   if (!from) return problems;
   if (variable.value) problems.push(forbiddenField(`${field}.valueFrom`, 'may not be used when value is not empty'));
   const sources = [from.secretKeyRef, from.configMapKeyRef, from.fieldRef].filter(Boolean);
-  if (sources.length !== 1) problems.push(invalidValue(`${field}.valueFrom`, Object.keys(from).join(','), 'must have exactly one of secretKeyRef, configMapKeyRef and fieldRef'));
+  if (sources.length !== 1) problems.push(invalidValue(`${field}.valueFrom`, Object.keys(from).sort().join(','), 'must have exactly one of secretKeyRef, configMapKeyRef and fieldRef'));
   for (const [key, ref] of Object.entries({ secretKeyRef: from.secretKeyRef, configMapKeyRef: from.configMapKeyRef })) {
     const keyProblem = ref && configKeyProblem(ref.key);
     if (keyProblem) problems.push(invalidValue(`${field}.valueFrom.${key}.key`, ref.key, keyProblem));
