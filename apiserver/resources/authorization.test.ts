@@ -76,6 +76,7 @@ describe('authorize', () => {
     ['creating in bulk', { verb: 'post', path: bulkPaths.create }, `${user} post path "/apis/taskplane.dev/v1/bulk/tasks"`],
     ['reports for another node', { verb: 'post', path: bulkPaths.status, bulkNodeName: 'm2' }, `${user} post path "/apis/taskplane.dev/v1/bulk/statuses": an agent may report on the tasks of its own node only`],
     ['metrics', { verb: 'get', path: '/metrics' }, `${user} get path "/metrics"`],
+    ['the loads of nodes', { verb: 'get', path: '/apis/taskplane.dev/v1/nodeloads' }, `${user} get path "/apis/taskplane.dev/v1/nodeloads"`],
     ['paths that only begin like an open one', { verb: 'get', path: '/versions' }, `${user} get path "/versions"`],
   ])('refuses an agent %s', (_, attributes, message) => {
     expect(authorize(agent, attributes, lookups)).toEqual({ allowed: false, message });

@@ -48,8 +48,8 @@ const nodesGroup = 'system:nodes';
 const unrestrictedUser = 'system:kube-controller-manager';
 const unrestrictedGroup = 'system:masters';
 
-/** Paths that any authenticated user may read. */
-const openPaths = /^\/(api|apis|openapi|version|healthz|livez|readyz)(\/.*)?$/;
+/** Paths that any authenticated user may read: discovery (not what it leads to), schemas, version, health. */
+const openPaths = /^\/(api(\/[^/]+)?|apis(\/[^/]+){0,2}|(openapi|version|healthz|livez|readyz)(\/.*)?)$/;
 /** What any authenticated user may ask about itself. */
 const selfReviewPaths = /^\/apis\/(authorization|authentication)\.k8s\.io\/v1\/selfsubject[a-z]+$/;
 
