@@ -29,31 +29,45 @@ function serverWords(text: string): string[] {
     .flatMap((match) => (match ? [match[1] ?? match[2]!] : []));
 }
 
+/** kubectl reads the YAML itself: of a key that stands twice the server sees only the last. */
+const notSeenByServer = new Set(['duplicate-key']);
+/** Found by kubectl, in its own words. */
+const kubectlsOwnWords = new Set(['no-name']);
+
 describe('manifests that must be refused', () => {
-  const { story } = withCluster({ store: 'embedded' });
+  const { story } = withCluster({ store: 'embedded', nodes: [] });
 
   story('are refused by taskplane apply with exactly the lines beside them, and nothing is stored', async (cluster) => {
     const before = await stored(cluster);
-    for (const name of names) {
+    const problems: object[] = [];
+    const refuse = async (name: string): Promise<void> => {
       const result = await cluster.taskplane(['apply', '-f', `${name}.yaml`], { cwd: folder });
       const expected = readFileSync(join(folder, `${name}.txt`), 'utf8').trim().split('\n');
       const lines = result.stderr.trim().split('\n');
-      expect({ name, code: result.code, stdout: result.stdout, missing: expected.filter((line) => !lines.includes(line)) }).toEqual({ name, code: 1, stdout: '', missing: [] });
-    }
+      const missing = expected.filter((line) => !lines.includes(line));
+      if (result.code !== 1 || result.stdout !== '' || missing.length > 0) problems.push({ name, missing, ...result });
+    };
+    const waiting = [...names];
+    const worker = async (): Promise<void> => {
+      for (let name = waiting.shift(); name !== undefined; name = waiting.shift()) await refuse(name);
+    };
+    await Promise.all([worker(), worker(), worker()]);
+    expect(problems).toEqual([]);
     expect(await stored(cluster)).toEqual(before);
   }, 120_000);
 
   story('are refused for stock kubectl, with the words of the server', async (cluster) => {
-    for (const name of names) {
+    const problems: object[] = [];
+    for (const name of names.filter((candidate) => !notSeenByServer.has(candidate))) {
       const before = await stored(cluster);
       const result = await cluster.kubectl(['apply', '-f', `${name}.yaml`], { cwd: folder });
-      const expected = serverWords(readFileSync(join(folder, `${name}.txt`), 'utf8'));
+      const expected = kubectlsOwnWords.has(name) ? [] : serverWords(readFileSync(join(folder, `${name}.txt`), 'utf8'));
       const missing = expected.filter((words) => !result.stderr.includes(words));
-      expect({ name, code: result.code, missing: missing.length > 0 ? { missing, stderr: result.stderr } : [] }).toEqual({ name, code: 1, missing: [] });
       // kubectl sends documents one by one: a good one beside a bad one is stored.
       const added = (await stored(cluster)).filter((object) => !before.includes(object) && !object.endsWith('-fine'));
-      expect({ name, added }).toEqual({ name, added: [] });
+      if (result.code !== 1 || missing.length > 0 || added.length > 0) problems.push({ name, added, missing, ...result });
     }
+    expect(problems).toEqual([]);
   }, 120_000);
 
   story('whole folders are refused with all problems of all files at once', async (cluster) => {
