@@ -122,7 +122,7 @@ export class LeaderElection implements Service {
     const watchDeadline = (): void => {
       const leftMs = this.#provenUntilMs - clock.monotonic();
       if (leftMs <= 0) stop.abort();
-      else deadline = clock.timer(leftMs, watchDeadline);
+      else deadline = clock.timer(Math.ceil(leftMs), watchDeadline);
     };
     watchDeadline();
     const renewing = this.#renew(stop, ending);

@@ -61,13 +61,13 @@ export async function* watchBatches<T extends KubeObject>(chunks: AsyncIterable<
 }
 
 function parseEvent<T>(line: string): WatchEvent<T> {
-  let event: { type?: unknown; object?: unknown };
+  let event: { type?: unknown; object?: unknown } | null;
   try {
     event = JSON.parse(line) as typeof event;
   } catch (cause) {
     throw new TransportError('the server sent a watch event that is not JSON', { cause });
   }
-  const { type, object } = event;
+  const { type, object } = event ?? {};
   if (typeof object !== 'object' || object === null) throw new TransportError('the server sent a watch event without an object');
   switch (type) {
     case 'ADDED':

@@ -64,7 +64,8 @@ export class DelayedQueue<Key> {
     if (!first) return;
     if (this.#timer && this.#timer.at <= first.at) return;
     this.#timer?.handle.cancel();
-    const handle = this.#clock.timer(first.at - this.#clock.monotonic(), () => this.#fire());
+    // Whole milliseconds, rounded up: a timer that comes a hair early would be armed again for no time at all.
+    const handle = this.#clock.timer(Math.ceil(first.at - this.#clock.monotonic()), () => this.#fire());
     this.#timer = { at: first.at, handle };
   }
 
