@@ -15,7 +15,7 @@ import { bulkPaths, type BindingBulk, type BulkOutcome } from '../../api/protoco
 import type { ApiClient } from '../../client/api-client.js';
 import type { EventRecorder } from '../../client/event-recorder.js';
 import { jitteredBackoffMs, reconnectBackoff } from '../../lib/backoff.js';
-import type { Clock } from '../../lib/clock.js';
+import type { Clock, Timer } from '../../lib/clock.js';
 import type { Logger } from '../../lib/log.js';
 import type { Random } from '../../lib/random.js';
 import type { Entry, SchedulerCore } from './core.js';
@@ -48,8 +48,8 @@ export class Binder {
   #outbox: Entry[] = [];
   readonly #underWay = new Set<Promise<void>>();
   #failures = 0;
-  /** Monotonic time before which nothing is sent, after failures. */
-  #pausedUntil = 0;
+  /** Set after failures; nothing is sent before it fires. */
+  #pause: Timer | undefined;
   /** Bindings that the server took. */
   boundTotal = 0;
   /** Bindings that the server refused. */
@@ -74,11 +74,11 @@ export class Binder {
 
   /** Sends what is ready, as far as the limits allow. */
   flush(signal: AbortSignal): void {
-    const { clock, limits } = this.#options;
-    while (this.#outbox.length > 0 && this.#underWay.size < limits.requestsMax && clock.monotonic() >= this.#pausedUntil && !signal.aborted) {
+    const { limits } = this.#options;
+    while (this.#outbox.length > 0 && this.#underWay.size < limits.requestsMax && !this.#pause && !signal.aborted) {
       const batch = this.#outbox.splice(0, limits.batchMax).filter((entry) => this.#isStillRight(entry));
       if (batch.length === 0) continue;
-      const sending = this.#send(batch, signal).finally(() => {
+      const sending = this.#send(batch).finally(() => {
         this.#underWay.delete(sending);
         this.#options.changed();
       });
@@ -86,9 +86,10 @@ export class Binder {
     }
   }
 
-  /** Resolves when no request is under way. */
-  async idle(): Promise<void> {
+  /** Resolves when no request is under way and no timer waits; to be called when nothing is sent any more. */
+  async end(): Promise<void> {
     while (this.#underWay.size > 0) await Promise.all(this.#underWay);
+    this.#pause?.cancel();
   }
 
   /** A task may have gone and a node may have been lost, cordoned or tainted since the decision. */
@@ -102,7 +103,7 @@ export class Binder {
     return false;
   }
 
-  async #send(batch: readonly Entry[], signal: AbortSignal): Promise<void> {
+  async #send(batch: readonly Entry[]): Promise<void> {
     const { client, logger } = this.#options;
     const body: BindingBulk = {
       items: batch.map((entry) => ({ namespace: entry.task.metadata.namespace ?? 'default', name: entry.task.metadata.name ?? '', uid: entry.uid, nodeName: entry.nodeName })),
@@ -111,18 +112,18 @@ export class Binder {
     const nodeNames = batch.map((entry) => entry.nodeName);
     try {
       const outcomes = await client.bulk(bulkPaths.bind, body);
-      this.#take(batch, nodeNames, outcomes, signal);
+      this.#take(batch, nodeNames, outcomes);
     } catch (error) {
       if (error instanceof ApiError && isOurFault(error.code)) {
         logger.error('the server does not take a request to bind tasks; reading the tasks again', { bindings: batch.length, error });
         return this.#drop(batch);
       }
       logger.warn('bindings could not be sent; sending them again', { bindings: batch.length, failures: this.#failures + 1, error });
-      this.#sendAgain(batch, signal);
+      this.#sendAgain(batch);
     }
   }
 
-  #take(batch: readonly Entry[], nodeNames: readonly string[], outcomes: readonly BulkOutcome[], signal: AbortSignal): void {
+  #take(batch: readonly Entry[], nodeNames: readonly string[], outcomes: readonly BulkOutcome[]): void {
     const { core, recorder, logger } = this.#options;
     const failed: Entry[] = [];
     let refused = 0;
@@ -146,7 +147,7 @@ export class Binder {
     if (refused > 0) logger.info('bindings were refused; reading the tasks again', { refused, sent: batch.length, example });
     if (failed.length > 0) {
       logger.warn('bindings failed; sending them again', { failed: failed.length, sent: batch.length, failures: this.#failures + 1, example });
-      this.#sendAgain(failed, signal);
+      this.#sendAgain(failed);
     } else this.#failures = 0;
   }
 
@@ -158,20 +159,15 @@ export class Binder {
     }
   }
 
-  #sendAgain(batch: readonly Entry[], signal: AbortSignal): void {
+  #sendAgain(batch: readonly Entry[]): void {
     const { clock, random } = this.#options;
     this.#outbox = [...batch, ...this.#outbox];
     this.#failures++;
-    const delayMs = jitteredBackoffMs(reconnectBackoff, this.#failures, random);
-    this.#pausedUntil = Math.max(this.#pausedUntil, clock.monotonic() + delayMs);
-    if (signal.aborted) return;
-    const resume = (): void => {
-      timer.cancel();
-      signal.removeEventListener('abort', resume);
+    this.#pause?.cancel();
+    this.#pause = clock.timer(jitteredBackoffMs(reconnectBackoff, this.#failures, random), () => {
+      this.#pause = undefined;
       this.#options.changed();
-    };
-    const timer = clock.timer(delayMs, resume);
-    signal.addEventListener('abort', resume, { once: true });
+    });
   }
 }
 

@@ -120,7 +120,7 @@ export class Scheduler implements Service {
       );
     } finally {
       this.#intake.close();
-      await this.#binder.idle();
+      await this.#binder.end();
       logger.info('the scheduler has ended', { ...this.stats });
     }
   }
