@@ -15,13 +15,14 @@ export interface CacheChange {
  * makes older revisions Gone.
  */
 export class CacheWindow {
-  readonly #ring: (CacheChange | undefined)[];
+  readonly #changesMax: number;
+  #ring: CacheChange[] = [];
   #start = 0;
   #size = 0;
   #floor = 0;
 
   constructor(changesMax: number) {
-    this.#ring = new Array<CacheChange | undefined>(changesMax);
+    this.#changesMax = changesMax;
   }
 
   /** The oldest revision after which every change is here. */
@@ -31,19 +32,19 @@ export class CacheWindow {
 
   /** Forgets all; what comes next comes after `revision`. */
   reset(revision: number): void {
-    this.#ring.fill(undefined);
+    this.#ring = [];
     this.#start = 0;
     this.#size = 0;
     this.#floor = revision;
   }
 
   push(change: CacheChange): void {
-    if (this.#size === this.#ring.length) {
+    if (this.#size === this.#changesMax) {
       this.#floor = this.#ring[this.#start]!.revision;
-      this.#start = (this.#start + 1) % this.#ring.length;
+      this.#start = (this.#start + 1) % this.#changesMax;
       this.#size--;
     }
-    this.#ring[(this.#start + this.#size) % this.#ring.length] = change;
+    this.#ring[(this.#start + this.#size) % this.#changesMax] = change;
     this.#size++;
   }
 
@@ -59,6 +60,6 @@ export class CacheWindow {
   }
 
   #at(index: number): CacheChange {
-    return this.#ring[(this.#start + index) % this.#ring.length]!;
+    return this.#ring[(this.#start + index) % this.#changesMax]!;
   }
 }

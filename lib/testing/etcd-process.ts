@@ -72,6 +72,10 @@ export class EtcdProcess {
       { stdio: ['ignore', 'ignore', 'pipe'] },
     );
     this.#child = child;
+    // A test runner that is ended in the middle of a test must not leave it behind.
+    const killWithUs = (): void => void child.kill('SIGKILL');
+    process.once('exit', killWithUs);
+    child.once('exit', () => process.off('exit', killWithUs));
     await serving(child);
   }
 

@@ -43,8 +43,11 @@ export interface EtcdStoreOptions {
   readonly historyMs?: number;
 }
 
-/** Keys per request of a list. */
-const pageKeysMax = 500;
+/** Keys in the first request of a list; the others are sized by what the keys turn out to weigh. */
+const firstPageKeys = 500;
+/** etcd walks all keys that are left for each page, so pages are large: up to this many keys, of about this many bytes. */
+const pageKeysMax = 10_000;
+const pageBytes = 4 * 1_024 * 1_024;
 const syncKey = `${rootPrefix}sync`;
 /** Operations whose put is larger than the batch bound go alone; etcd takes up to 1.5 MiB per request by default. */
 const batchBytesMax = 1_000_000;
@@ -102,13 +105,15 @@ export class EtcdStore implements Store {
     const range_end = Buffer.from(prefixEnd(prefix));
     const items: Stored[] = [];
     let etcdRevision = options.revision === undefined ? 0 : etcdRevisionOf(options.revision);
+    let pageKeys = firstPageKeys;
     for (let after = options.after; ; after = items.at(-1)!.key) {
       // The smallest string greater than a key is the key with a NUL behind it.
       const key = Buffer.from(after === undefined || after < prefix ? prefix : `${after}\0`);
-      const wanted = Math.min(pageKeysMax, limit - items.length);
+      const wanted = Math.min(pageKeys, limit - items.length);
       const page = await this.#rangeAt(etcdRevision, { key, range_end, limit: wanted, revision: etcdRevision });
       etcdRevision ||= Number(page.header.revision);
       for (const kv of page.kvs) items.push(storedOf(kv));
+      pageKeys = pageKeysFor(page.kvs);
       if (!page.more || items.length >= limit) {
         return { items, revision: endOfRevision(etcdRevision), next: page.more ? items.at(-1)?.key : undefined };
       }
@@ -220,6 +225,12 @@ export class EtcdStore implements Store {
     }
     if (!this.#closing.signal.aborted) this.#scheduleCompaction(reached);
   }
+}
+
+/** How many keys the next page may have, when they weigh what those of this page do. */
+function pageKeysFor(kvs: readonly { readonly value: Buffer }[]): number {
+  const bytes = kvs.reduce((sum, { value }) => sum + value.length, 0);
+  return Math.max(1, Math.min(pageKeysMax, Math.floor((pageBytes * kvs.length) / Math.max(1, bytes))));
 }
 
 function sameEtcdRevision(guard: number, stored: number): boolean {

@@ -1,0 +1,45 @@
+import { describe, expect, it } from '@jest/globals';
+import fc from 'fast-check';
+import { batchOpsMax, changesOf, decodeValue, encodeValue, endOfRevision, etcdRevisionOf, revisionOf, slotMax, slotOf, type EtcdEvent } from './etcd-revision.js';
+import { outcomesOf, type EtcdWrite } from './etcd-txn.js';
+import type { ITxnResponse } from 'etcd3';
+
+describe('etcd revisions', () => {
+  it('carry revision and slot there and back, up to what a number holds', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 2 ** 40 }), fc.integer({ min: 0, max: slotMax }), (etcdRevision, slot) => {
+        const revision = revisionOf(etcdRevision, slot);
+        expect([etcdRevisionOf(revision), slotOf(revision)]).toEqual([etcdRevision, slot]);
+        expect(revision).toBeLessThan(endOfRevision(etcdRevision) + 1);
+      }),
+    );
+  });
+
+  it('carry the slot behind the stored text, whatever the text is', () => {
+    fc.assert(
+      fc.property(fc.string({ unit: 'binary' }), fc.integer({ min: 0, max: batchOpsMax - 1 }), (value, slot) => {
+        expect(decodeValue(encodeValue(value, slot))).toEqual({ value, slot });
+      }),
+    );
+    expect(decodeValue(Buffer.from('{"by":"another program"}'))).toEqual({ value: '{"by":"another program"}', slot: 0 });
+    expect(decodeValue(Buffer.from(''))).toEqual({ value: '', slot: 0 });
+  });
+
+  it('are the same for the writer of a batch and for those who watch it', () => {
+    fc.assert(
+      fc.property(fc.array(fc.record({ op: fc.constantFrom('create', 'delete'), succeeds: fc.boolean() }), { minLength: 1, maxLength: batchOpsMax }), fc.integer({ min: 1, max: 10 ** 9 }), (plan, etcdRevision) => {
+        const batch = plan.map(({ op }, n): EtcdWrite => (op === 'create' ? { op, key: `k${n}`, value: '{}' } : { op: 'delete', key: `k${n}`, revision: 4_096 }));
+        const responses = plan.map(({ succeeds }) => ({ response_txn: { succeeded: succeeds, responses: [{ response_range: { kvs: [] } }] } }));
+        const outcomes = outcomesOf(batch, { header: { revision: String(etcdRevision) }, responses } as unknown as ITxnResponse);
+        const events = plan.flatMap(({ op, succeeds }, n): EtcdEvent[] => {
+          const kv = { key: Buffer.from(`k${n}`), mod_revision: String(etcdRevision) };
+          if (!succeeds) return [];
+          return [op === 'create' ? { type: 'Put', kv: { ...kv, value: encodeValue('{}', n) } } : { type: 'Delete', kv: { ...kv, value: Buffer.alloc(0) } }];
+        });
+        const told = outcomes.flatMap((outcome) => (outcome.ok ? [outcome.revision] : []));
+        expect(changesOf(events).map(({ revision }) => revision)).toEqual(told);
+        expect(told).toEqual([...new Set(told)].toSorted((a, b) => a - b));
+      }),
+    );
+  });
+});
