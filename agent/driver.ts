@@ -63,6 +63,8 @@ export interface Exit {
   oomKilled: boolean;
   /** True when everything was killed from outside, so that no exit code was left behind. */
   killed?: boolean;
+  /** Milliseconds since the epoch; set by recover, where it is known. */
+  startedAt?: number;
   /** Milliseconds since the epoch. */
   finishedAt: number;
   usage?: Usage;
@@ -71,6 +73,7 @@ export interface Exit {
 /** The process is gone and left no exit code (machine restarted, everything killed from outside). */
 export interface Vanished {
   vanished: true;
+  startedAt?: number;
   finishedAt: number;
   usage?: Usage;
 }

@@ -26,7 +26,7 @@ export interface AttemptStart extends AttemptId {
 }
 
 /** How an attempt ended, with what the cgroups told before they went. */
-export type RecordedEnd = (Exit | Vanished) & { startError?: string; startedAt?: number };
+export type RecordedEnd = (Exit | Vanished) & { startError?: string };
 
 export type StopReason = 'DeadlineExceeded' | 'Deleted' | 'Fenced' | 'AgentStopped';
 

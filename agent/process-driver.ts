@@ -89,6 +89,9 @@ export class ProcessDriver implements Driver {
       if (group) await removeGroupOf(group, this.#options.clock);
       else await killMarked(key, this.#options.clock);
       this.#options.watchdog.release(key);
+    } else if (this.#options.watchdog.isGuarded(key)) {
+      // So that a watchdog of this agent takes over.
+      this.#options.watchdog.guard(key, group, files.dir);
     }
     return found;
   }
@@ -100,9 +103,9 @@ export class ProcessDriver implements Driver {
       leftovers.map(async (key) => {
         logger.warn('killing what is left of an attempt that nobody knows any more', { attempt: key });
         await removeGroupOf(cgroups!.adopt(key), clock);
-        watchdog.release(key);
       }),
     );
+    watchdog.retain(keep);
   }
 
   async close(): Promise<void> {
@@ -113,13 +116,14 @@ export class ProcessDriver implements Driver {
 
   async #find(key: string, files: AttemptFiles, group: AttemptGroup | undefined): Promise<Execution | Exit | Vanished | 'never-started'> {
     const { clock } = this.#options;
-    const ended = (): Exit | Vanished => {
+    const ended = (startedAt: number | undefined): Exit | Vanished => {
       const exit = files.readExit();
       const usage = group?.usage();
       const oomKilled = group?.oomKilled() ?? false;
-      if (exit) return { ...exit, oomKilled: oomKilled && exit.exitCode !== 0, ...(usage ? { usage } : {}) };
-      if (oomKilled) return { exitCode: 137, signal: 'SIGKILL', oomKilled, finishedAt: clock.now(), ...(usage ? { usage } : {}) };
-      return { vanished: true, finishedAt: clock.now(), ...(usage ? { usage } : {}) };
+      const known = { ...(startedAt === undefined ? {} : { startedAt }), ...(usage ? { usage } : {}) };
+      if (exit) return { ...exit, oomKilled: oomKilled && exit.exitCode !== 0, ...known };
+      if (oomKilled) return { exitCode: 137, signal: 'SIGKILL', oomKilled, finishedAt: clock.now(), ...known };
+      return { vanished: true, finishedAt: clock.now(), ...known };
     };
     if (files.claimForNobody()) return 'never-started';
     let run = files.readRun();
@@ -130,7 +134,7 @@ export class ProcessDriver implements Driver {
     }
     if (run === 'nobody') return 'never-started';
     this.#bootId ??= readBootId();
-    if (!run || run.bootId !== this.#bootId || !isAlive(run.pid, run.startTicks)) return ended();
+    if (!run || run.bootId !== this.#bootId || !isAlive(run.pid, run.startTicks)) return ended(run?.startedAt);
     return new ProcessExecution({ ...this.#options, key, files, group, child: undefined, pid: run.pid, startTicks: run.startTicks, startedAt: run.startedAt });
   }
 

@@ -10,11 +10,11 @@
 
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Logger } from '../lib/log.js';
 import type { AttemptGroup, Cgroups } from './cgroup.js';
-import { readStat } from './proc.js';
+import { readStat, uptimeCentiseconds } from './proc.js';
 import { watchdogScript } from './wrapper.js';
 
 export class Watchdog {
@@ -32,6 +32,11 @@ export class Watchdog {
     this.#logger = options.logger;
     mkdirSync(this.#guarded, { recursive: true, mode: 0o700 });
     writeFileSync(join(this.#dir, 'watchdog.sh'), watchdogScript, { mode: 0o600 });
+  }
+
+  /** Hundredths of a second since boot. */
+  uptime(): number {
+    return uptimeCentiseconds();
   }
 
   /** The file that a wrapper looks at before it runs a command. */
@@ -59,6 +64,15 @@ export class Watchdog {
   guard(key: string, group: AttemptGroup | undefined, attemptDir: string): void {
     writeFileSync(join(this.#guarded, key), `${group?.killFile ?? '-'}\n${group && !group.killFile ? group.procsFiles[0] : '-'}\n${attemptDir}\n`, { mode: 0o600 });
     this.#ensure();
+  }
+
+  isGuarded(key: string): boolean {
+    return existsSync(join(this.#guarded, key));
+  }
+
+  /** Releases all others. */
+  retain(keep: ReadonlySet<string>): void {
+    for (const key of readdirSync(this.#guarded)) if (!keep.has(key)) this.release(key);
   }
 
   release(key: string): void {

@@ -1,0 +1,193 @@
+// fence.ts
+//
+// Presence, and what must stop without it. The server takes this agent as present for ttlMs from the moment a renewal
+// was SENT; after that the tasks may be started elsewhere. So:
+//
+//   sent ──────────────────────────── deadline ── margin ── sent + ttl
+//        renewals every ttl/4             │                     │
+//                                         │                     └ others may start them
+//                                         └ everything guarded is killed (by us, or by the watchdog if we are dead)
+//
+// Guarded is what must not outlive our presence (onNodeLost is not Wait). It may start only while the fence is open. After
+// a lapse we announce ourselves again only when all that was guarded has ended.
+
+import { isReason } from '../api/errors.js';
+import type { NodeLoad, PresenceRequest, PresenceResponse } from '../api/protocol.js';
+import { sleep, type Clock, type Timer } from '../lib/clock.js';
+import { Deferred } from '../lib/deferred.js';
+import type { Logger } from '../lib/log.js';
+import type { Service } from '../lib/service.js';
+
+/** The part of the fence that outlives the agent: watchdog.ts, or nothing where processes do not (mock). */
+export interface FenceKeeper {
+  /** Hundredths of a second since boot. */
+  uptime(): number;
+  setDeadline(centiseconds: number): void;
+  readDeadline(): number | undefined;
+}
+
+export interface FenceOptions {
+  presence(request: PresenceRequest): Promise<PresenceResponse>;
+  load(): NodeLoad;
+  /** Makes sure that the Node object exists; resolves when it does, or when the signal aborts. */
+  register(signal: AbortSignal): Promise<void>;
+  session: string;
+  keeper: FenceKeeper | undefined;
+  clock: Clock;
+  logger: Logger;
+}
+
+/** Until the first answer says otherwise. */
+const assumedTtlMs = 8_000;
+
+/** How long before the server's time is up the guarded tasks are killed. */
+export function marginsMs(ttlMs: number): { agent: number; watchdog: number } {
+  const agent = Math.min(1_500, ttlMs / 5);
+  // The watchdog looks twice a second only.
+  return { agent, watchdog: Math.max(agent, Math.min(1_000, ttlMs * 0.4)) };
+}
+
+export class Fence implements Service {
+  readonly name = 'presence';
+  readonly #options: FenceOptions;
+  readonly #guarded = new Map<string, () => void>();
+  #isRegistered = false;
+  #announced = false;
+  #ttlMs = assumedTtlMs;
+  /** Monotonic milliseconds. */
+  #deadline = 0;
+  #timer: Timer | undefined;
+  #opened = new Deferred<void>();
+  #emptied = new Deferred<void>();
+
+  constructor(options: FenceOptions) {
+    this.#options = options;
+  }
+
+  /** Whether what is guarded may start and run now. */
+  get open(): boolean {
+    return this.#options.clock.monotonic() < this.#deadline;
+  }
+
+  /** Resolves when the fence next opens, or at once. */
+  get opened(): Promise<void> {
+    return this.open ? Promise.resolve() : this.#opened.promise;
+  }
+
+  /** @param kill ends the attempt's processes at once @returns call it when they have ended */
+  guard(key: string, kill: () => void): () => void {
+    this.#guarded.set(key, kill);
+    return () => {
+      if (this.#guarded.get(key) !== kill) return;
+      this.#guarded.delete(key);
+      if (this.#guarded.size === 0) this.#emptied.resolve();
+    };
+  }
+
+  /** Takes over the deadline that an earlier agent left, for the attempts adopted from it. Call it before run. */
+  inherit(): void {
+    const { keeper, clock } = this.#options;
+    const left = keeper?.readDeadline();
+    if (!keeper || left === undefined) return;
+    // A deadline from before a reboot means nothing; none is further away than a time to live.
+    const leftMs = Math.min(assumedTtlMs, (left - keeper.uptime()) * 10);
+    if (leftMs > 0) this.#extend(clock.monotonic() + leftMs);
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    const { clock, logger } = this.#options;
+    const stopped = new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
+    if (this.#guarded.size > 0 && !this.open) this.#expire();
+    const registered = this.#register(signal);
+    // What was adopted needs renewals at once; nothing else does.
+    if (this.#guarded.size === 0) await registered;
+    for (let failures = 0; !signal.aborted; ) {
+      let outcome: 'renewed' | 'lapsed' | 'failed';
+      try {
+        outcome = await this.#renew(signal);
+        failures = 0;
+      } catch (error) {
+        outcome = 'failed';
+        failures++;
+        const log = failures === 1 || failures % 20 === 0 ? logger.warn : logger.debug;
+        log.call(logger, 'cannot renew presence: tasks that may be rescheduled are stopped when the time to live is over', { failures, leftMs: Math.round(this.#deadline - clock.monotonic()), error });
+      }
+      if (outcome === 'lapsed') await Promise.race([this.#lapse(signal), stopped]);
+      else await sleep(clock, outcome === 'renewed' ? this.#ttlMs / 4 : Math.min(this.#ttlMs / 8, 100 * failures), signal);
+    }
+    this.#timer?.cancel();
+    await registered;
+  }
+
+  async #register(signal: AbortSignal): Promise<void> {
+    await this.#options.register(signal);
+    this.#isRegistered = !signal.aborted;
+  }
+
+  async #renew(signal: AbortSignal): Promise<'renewed' | 'lapsed'> {
+    const { clock, keeper, presence, load, session } = this.#options;
+    const announce = this.#isRegistered && !this.#announced;
+    const sentAt = clock.monotonic();
+    const sentUptime = keeper?.uptime();
+    let answer: PresenceResponse;
+    try {
+      answer = await inTime(presence({ session, announce, load: load() }), clock, this.#ttlMs / 2, signal);
+    } catch (error) {
+      if (isReason(error, 'NotFound')) return 'lapsed';
+      throw error;
+    }
+    if (!answer.present) return 'lapsed';
+    const { ttlMs } = answer;
+    if (announce) this.#announced = true;
+    this.#ttlMs = ttlMs;
+    const margins = marginsMs(ttlMs);
+    if (sentUptime !== undefined) keeper!.setDeadline(sentUptime + (ttlMs - margins.watchdog) / 10);
+    this.#extend(sentAt + ttlMs - (keeper ? margins.watchdog : margins.agent));
+    return 'renewed';
+  }
+
+  #extend(deadline: number): void {
+    const { clock } = this.#options;
+    this.#deadline = deadline;
+    this.#timer?.cancel();
+    const leftMs = deadline - clock.monotonic();
+    if (leftMs <= 0) return this.#expire();
+    this.#timer = clock.timer(leftMs, () => this.#expire());
+    this.#opened.resolve();
+  }
+
+  #expire(): void {
+    this.#timer?.cancel();
+    this.#deadline = -Infinity;
+    this.#opened = new Deferred();
+    if (this.#guarded.size > 0) {
+      this.#options.logger.error('presence could not be renewed in time: stopping every task that may now be started elsewhere', { tasks: this.#guarded.size });
+    }
+    for (const kill of [...this.#guarded.values()]) kill();
+  }
+
+  /** The server says that our presence has expired, or that it does not know the node. */
+  async #lapse(signal: AbortSignal): Promise<void> {
+    this.#announced = false;
+    this.#isRegistered = false;
+    if (this.#guarded.size > 0) {
+      this.#emptied = new Deferred();
+      this.#expire();
+      await this.#emptied.promise;
+    }
+    await this.#register(signal);
+  }
+}
+
+async function inTime<T>(work: Promise<T>, clock: Clock, ms: number, signal: AbortSignal): Promise<T> {
+  const late = new Deferred<never>();
+  const stop = (): void => late.reject(new Error('stopped'));
+  const timer = clock.timer(ms, () => late.reject(new Error(`no answer in ${Math.round(ms)} ms`)));
+  signal.addEventListener('abort', stop, { once: true });
+  try {
+    return await Promise.race([work, late.promise]);
+  } finally {
+    timer.cancel();
+    signal.removeEventListener('abort', stop);
+  }
+}

@@ -1,0 +1,229 @@
+// log-store.ts
+//
+// The output of attempts, bounded without the processes knowing. They append to output.log for as long as they run; when
+// the file has grown well past the bound, its beginning is cut out of the disk (a hole, fallocate --punch-hole), so that
+// not one byte of what is kept moves or gets lost, and offsets stay what they were. `output.start` says where the kept
+// part begins: at the start of a line. Where the file system knows no holes, the file is emptied after its last part was
+// copied to output.1; what is written in that instant may be lost there.
+//
+// Directories of ended attempts stay for reading, the newest ones, until there are too many, too old or too big.
+
+import { execFile } from 'node:child_process';
+import { closeSync, copyFileSync, fstatSync, openSync, readFileSync, readSync, renameSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { sleep, type Clock } from '../lib/clock.js';
+import type { Logger } from '../lib/log.js';
+import type { Service } from '../lib/service.js';
+import { attemptKeys } from './attempt-files.js';
+import { parseAttemptKey } from './driver.js';
+
+export interface LogKeep {
+  /** Bytes kept of one attempt's output; up to twice that, and what is written within a second, may be on disk. @default 10 MiB */
+  bytesPerAttempt: number;
+  /** Ended attempts kept. @default 1000 */
+  attempts: number;
+  /** Bytes on disk of all ended attempts. @default 2 GiB */
+  bytes: number;
+  /** @default 7 days */
+  ageMs: number;
+}
+
+export const defaultLogKeep: LogKeep = { bytesPerAttempt: 10 * 2 ** 20, attempts: 1_000, bytes: 2 * 2 ** 30, ageMs: 7 * 86_400_000 };
+
+const lookMs = 1_000;
+const pruneEveryLooks = 3_600;
+const blockBytes = 4_096;
+
+interface Kept {
+  key: string;
+  endedAt: number;
+  bytes: number;
+}
+
+export class LogStore implements Service {
+  readonly name = 'log store';
+  readonly #attemptsDir: string;
+  readonly #keep: LogKeep;
+  readonly #clock: Clock;
+  readonly #logger: Logger;
+  readonly #running = new Set<string>();
+  /** In the order of their end. */
+  readonly #ended = new Map<string, Kept>();
+  readonly #endHandlers = new Map<string, Set<() => void>>();
+  #endedBytes = 0;
+  #removing: Promise<void> = Promise.resolve();
+  #holes = true;
+
+  constructor(options: { dataDir: string; keep?: Partial<LogKeep>; clock: Clock; logger: Logger }) {
+    this.#attemptsDir = join(options.dataDir, 'attempts');
+    this.#keep = { ...defaultLogKeep, ...options.keep };
+    this.#clock = options.clock;
+    this.#logger = options.logger;
+  }
+
+  /** @param running keys of attempts that go on; every other directory is one of an ended attempt */
+  recover(running: ReadonlySet<string>): void {
+    const ended: Kept[] = [];
+    for (const key of attemptKeys(this.#attemptsDir)) {
+      if (running.has(key)) this.#running.add(key);
+      else ended.push({ key, ...this.#measure(key) });
+    }
+    for (const kept of ended.toSorted((a, b) => a.endedAt - b.endedAt)) this.#addEnded(kept);
+    this.#prune();
+  }
+
+  started(key: string): void {
+    this.#running.add(key);
+  }
+
+  ended(key: string): void {
+    this.#running.delete(key);
+    this.#addEnded({ key, endedAt: this.#clock.now(), bytes: this.#measure(key).bytes });
+    for (const handler of this.#endHandlers.get(key) ?? []) handler();
+    this.#endHandlers.delete(key);
+    this.#prune();
+  }
+
+  isRunning(key: string): boolean {
+    return this.#running.has(key);
+  }
+
+  /** Calls `handler` once when the attempt ends. @returns stops that */
+  onEnd(key: string, handler: () => void): () => void {
+    const handlers = this.#endHandlers.get(key) ?? new Set();
+    handlers.add(handler);
+    this.#endHandlers.set(key, handlers);
+    return () => handlers.delete(handler);
+  }
+
+  /** The task is gone: so are the directories of its ended attempts. */
+  removeTask(uid: string): void {
+    for (const key of [...this.#ended.keys()]) if (parseAttemptKey(key)?.uid === uid) this.#remove(key);
+  }
+
+  /** Directory of the newest attempt of the task, or of the numbered one. */
+  find(uid: string, attempt: number | undefined): { key: string; dir: string } | undefined {
+    const candidates = attemptKeys(this.#attemptsDir).flatMap((key) => {
+      const id = parseAttemptKey(key);
+      return id?.uid === uid && (attempt === undefined || id.attempt === attempt) ? [{ key, id }] : [];
+    });
+    const newest = candidates.toSorted((a, b) => a.id.attempt - b.id.attempt || a.id.bindings - b.id.bindings || a.id.tries - b.id.tries).at(-1);
+    return newest && { key: newest.key, dir: join(this.#attemptsDir, newest.key) };
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    for (let looks = 1; !signal.aborted; looks++) {
+      await sleep(this.#clock, lookMs, signal);
+      for (const key of [...this.#running]) {
+        if (signal.aborted) break;
+        await this.bound(key);
+      }
+      if (looks % pruneEveryLooks === 0) this.#prune();
+    }
+    await this.#removing;
+  }
+
+  /** Cuts the output of one attempt down to what is kept, if it has grown past twice that. */
+  async bound(key: string): Promise<void> {
+    const dir = join(this.#attemptsDir, key);
+    const path = join(dir, 'output.log');
+    const size = statSync(path, { throwIfNoEntry: false })?.size ?? 0;
+    const start = readStart(dir);
+    if (size - start <= 2 * this.#keep.bytesPerAttempt) return;
+    try {
+      const next = nextLine(path, size - this.#keep.bytesPerAttempt);
+      if (this.#holes && (await this.#punch(path, next))) {
+        writeFileSync(join(dir, 'output.start.new'), `${next}\n`, { mode: 0o600 });
+        renameSync(join(dir, 'output.start.new'), join(dir, 'output.start'));
+      } else if (start === 0) {
+        copyTail(path, join(dir, 'output.1'), this.#keep.bytesPerAttempt);
+        truncateSync(path, 0);
+      }
+    } catch (error) {
+      this.#logger.error('the output of an attempt cannot be cut; it grows on, watch the disk', { attempt: key, error });
+    }
+  }
+
+  async #punch(path: string, before: number): Promise<boolean> {
+    const length = Math.floor(before / blockBytes) * blockBytes;
+    try {
+      await promisify(execFile)('fallocate', ['--punch-hole', '--offset', '0', '--length', String(length), path]);
+      return true;
+    } catch (error) {
+      this.#holes = false;
+      this.#logger.warn('this file system (or machine) cannot cut the beginning out of a file; output is copied and emptied instead, which may lose lines', { error });
+      return false;
+    }
+  }
+
+  #measure(key: string): { endedAt: number; bytes: number } {
+    let bytes = 0;
+    let endedAt = 0;
+    for (const name of ['output.log', 'output.1', 'exit']) {
+      const stat = statSync(join(this.#attemptsDir, key, name), { throwIfNoEntry: false });
+      bytes += (stat?.blocks ?? 0) * 512;
+      endedAt = Math.max(endedAt, stat?.mtimeMs ?? 0);
+    }
+    return { endedAt, bytes };
+  }
+
+  #addEnded(kept: Kept): void {
+    this.#ended.set(kept.key, kept);
+    this.#endedBytes += kept.bytes;
+  }
+
+  #prune(): void {
+    const oldest = this.#clock.now() - this.#keep.ageMs;
+    for (const { key, endedAt } of this.#ended.values()) {
+      if (this.#ended.size <= this.#keep.attempts && this.#endedBytes <= this.#keep.bytes && endedAt >= oldest) return;
+      this.#remove(key);
+    }
+  }
+
+  #remove(key: string): void {
+    this.#endedBytes -= this.#ended.get(key)?.bytes ?? 0;
+    this.#ended.delete(key);
+    // One after the other: a burst of short tasks must not flood the disk with removals.
+    this.#removing = this.#removing.then(() => rm(join(this.#attemptsDir, key), { recursive: true, force: true })).catch((error: unknown) => {
+      this.#logger.warn('cannot remove the directory of an ended attempt; remove it by hand', { attempt: key, error });
+    });
+  }
+}
+
+/** Where the kept part of output.log begins. */
+export function readStart(dir: string): number {
+  try {
+    return Number(readFileSync(join(dir, 'output.start'), 'utf8'));
+  } catch {
+    return 0;
+  }
+}
+
+/** The first beginning of a line at or after `offset`, looking not further than 64 KiB. */
+function nextLine(path: string, offset: number): number {
+  const fd = openSync(path, 'r');
+  try {
+    const buffer = Buffer.alloc(64 * 1024);
+    const read = readSync(fd, buffer, 0, buffer.length, offset - 1);
+    const newline = buffer.subarray(0, read).indexOf(10);
+    return newline < 0 ? offset : offset + newline;
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function copyTail(from: string, to: string, bytes: number): void {
+  const fd = openSync(from, 'r');
+  try {
+    const { size } = fstatSync(fd);
+    if (size <= bytes) return copyFileSync(from, to);
+    const buffer = Buffer.alloc(bytes);
+    const read = readSync(fd, buffer, 0, bytes, size - bytes);
+    const newline = buffer.indexOf(10);
+    writeFileSync(to, buffer.subarray(newline < 0 || newline >= read ? 0 : newline + 1, read), { mode: 0o600 });
+  } finally {
+    closeSync(fd);
+  }
+}

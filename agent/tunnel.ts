@@ -1,0 +1,95 @@
+// tunnel.ts
+//
+// The agent dials the API server and keeps the connection; over it the server asks for logs (lib/mux.ts). The agent
+// listens on no port.
+
+import { ApiError } from '../api/errors.js';
+import type { TunnelRequest } from '../api/protocol.js';
+import { jitteredBackoffMs, reconnectBackoff } from '../lib/backoff.js';
+import { sleep, type Clock } from '../lib/clock.js';
+import type { Logger } from '../lib/log.js';
+import { Mux, type MessageChannel, type MuxStream } from '../lib/mux.js';
+import type { Random } from '../lib/random.js';
+import type { Service } from '../lib/service.js';
+import { readLog } from './log-reader.js';
+import type { LogStore } from './log-store.js';
+
+export interface TunnelOptions {
+  /** Opens the connection; resolves when it is open. `dialWebSocket` (web-socket.ts) in production. */
+  dial(signal: AbortSignal): Promise<MessageChannel>;
+  logs: LogStore;
+  clock: Clock;
+  random: Random;
+  logger: Logger;
+}
+
+/** A connection that lasted this long was a good one: the next failure is the first again. */
+const healthyMs = 10_000;
+
+export class Tunnel implements Service {
+  readonly name = 'tunnel';
+  readonly #options: TunnelOptions;
+
+  constructor(options: TunnelOptions) {
+    this.#options = options;
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    const { dial, clock, random, logger } = this.#options;
+    for (let failures = 0; !signal.aborted; ) {
+      const startedAt = clock.monotonic();
+      try {
+        const channel = await dial(signal);
+        const mux = new Mux({ channel, initiator: false, onStream: (stream, request) => void this.#serve(stream, request, signal) });
+        const close = (): void => mux.close();
+        signal.addEventListener('abort', close, { once: true });
+        if (signal.aborted) close();
+        await mux.closed;
+        signal.removeEventListener('abort', close);
+      } catch (error) {
+        logger.debug('cannot open the tunnel; logs cannot be read from elsewhere until it is open', { error });
+      }
+      failures = clock.monotonic() - startedAt > healthyMs ? 1 : failures + 1;
+      await sleep(clock, jitteredBackoffMs(reconnectBackoff, failures, random), signal);
+    }
+  }
+
+  async #serve(stream: MuxStream, message: Buffer, signal: AbortSignal): Promise<void> {
+    const over = new AbortController();
+    void stream.closed.then(() => over.abort());
+    try {
+      const request = JSON.parse(message.toString('utf8')) as TunnelRequest;
+      for await (const chunk of this.#log(request, AbortSignal.any([signal, over.signal]))) await stream.write(chunk);
+      stream.end();
+    } catch (error) {
+      stream.reset(error instanceof ApiError ? JSON.stringify(error.toStatus()) : (error as Error).message);
+    } finally {
+      over.abort();
+    }
+  }
+
+  #log(request: TunnelRequest, signal: AbortSignal): AsyncGenerator<Buffer> {
+    const { logs, clock } = this.#options;
+    if (request.type !== 'log') throw new ApiError('BadRequest', `this agent does not serve ${String(request.type)}; upgrade it`);
+    let found = logs.find(request.uid, request.attempt);
+    if (found && request.previous) {
+      const current = Number(/-(\d+)(?:\.\d+)?$/.exec(found.key)![1]);
+      found = logs.find(request.uid, current - 1);
+    }
+    if (!found) {
+      const which = request.attempt === undefined ? '' : ` of attempt ${request.attempt}`;
+      throw new ApiError('NotFound', `the log${which} of task "${request.name}" is not on its node: it has not started there, or its log was removed to save room`);
+    }
+    const { key, dir } = found;
+    return readLog({
+      dir,
+      follow: request.follow,
+      ...(request.tailLines === undefined ? {} : { tailLines: request.tailLines }),
+      ...(request.limitBytes === undefined ? {} : { limitBytes: request.limitBytes }),
+      running: () => logs.isRunning(key),
+      onEnd: (handler) => logs.onEnd(key, handler),
+      clock,
+      signal,
+    });
+  }
+}
