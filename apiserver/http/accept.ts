@@ -34,6 +34,8 @@ export function parseAccept(header: string | undefined): MediaRange[] {
 const jsonTypes = new Set(['application/json', 'application/*', '*/*']);
 const metaVersions = new Set(['v1', 'v1beta1']);
 
+/** Most requests ask for nothing special, and are not parsed for it. */
+const asParameter = /as=/i;
 const plain: NegotiatedShape = { shape: 'plain', version: 'v1' };
 
 export interface NegotiatedShape {
@@ -44,7 +46,7 @@ export interface NegotiatedShape {
 
 /** @param collection whether the reply is a list: PartialObjectMetadataList fits only there, PartialObjectMetadata only elsewhere */
 export function negotiateShape(header: string | undefined, collection: boolean): NegotiatedShape {
-  if (!header || !header.includes('as=')) return plain;
+  if (!header || !asParameter.test(header)) return plain;
   for (const { type, parameters } of parseAccept(header)) {
     if (!jsonTypes.has(type)) continue;
     const as = parameters['as'];

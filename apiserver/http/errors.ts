@@ -40,7 +40,7 @@ export function methodNotAllowed(): ApiError {
 
 /** The value of a Warning header. https://www.rfc-editor.org/rfc/rfc7234#section-5.5 */
 export function warningHeader(message: string): string {
-  const text = message.replaceAll(/[\u0000-\u001f\u007f]+/g, ' ').replaceAll(/["\\]/g, '\\$&').slice(0, warningLengthMax);
+  const text = message.slice(0, warningLengthMax).replaceAll(/\p{Cc}+/gu, ' ').replaceAll(/["\\]/g, '\\$&');
   // Header values are bytes: UTF-8, as client-go reads it, one byte per character for node:http.
   return `299 - "${Buffer.from(text, 'utf8').toString('latin1')}"`;
 }
