@@ -24,6 +24,9 @@ const generatedSuffixLength = 5;
 const generatedPrefixLengthMax = 253 - generatedSuffixLength;
 const generatedLabelPrefixLengthMax = 63 - generatedSuffixLength;
 
+/** What of metadata is the client's to say. */
+const clientMetadata = ['name', 'generateName', 'namespace', 'labels', 'annotations', 'ownerReferences', 'finalizers'] as const;
+
 export interface Created {
   readonly rendered: Rendered;
   readonly name: string;
@@ -46,10 +49,9 @@ export class Creator {
    */
   prepare(caller: Caller, target: Target, body: unknown, options: WriteOptions): KubeObject {
     const { kind } = target;
-    const decoded = decodeObject(caller, kind, body, options.fieldValidation);
+    const decoded = withoutServersFields(kind, decodeObject(caller, kind, body, options.fieldValidation));
     if (isMapping(decoded.metadata) && decoded.metadata.resourceVersion) throw badRequest('resourceVersion should not be set on objects to be created');
     settleNamespace(target, decoded);
-    if (kind.statusSubresource) delete decoded.status;
     const now = this.options.clock.now();
     if (isMapping(decoded.metadata)) decoded.metadata = this.#newMetadata(decoded.metadata, now);
     applyDefaults(kind, decoded);
@@ -62,9 +64,8 @@ export class Creator {
   }
 
   #newMetadata(given: ObjectMeta, now: number): ObjectMeta {
-    const { name, generateName, namespace, labels, annotations, ownerReferences, finalizers } = given;
-    const metadata: ObjectMeta = { name, generateName, namespace, labels, annotations, ownerReferences, finalizers };
-    for (const key of Object.keys(metadata) as (keyof ObjectMeta)[]) if (isEmpty(metadata[key])) delete metadata[key];
+    const metadata: Record<string, unknown> = {};
+    for (const field of clientMetadata) if (!isEmpty(given[field])) metadata[field] = given[field];
     return { ...metadata, uid: this.options.random.uuid(), creationTimestamp: timestamp(now), generation: 1 };
   }
 
@@ -107,3 +108,8 @@ export class Creator {
   }
 }
 
+function withoutServersFields(kind: KindDefinition, object: KubeObject): KubeObject {
+  if (!kind.statusSubresource || object.status === undefined) return object;
+  const { status: _status, ...rest } = object;
+  return rest as KubeObject;
+}

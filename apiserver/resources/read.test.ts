@@ -59,6 +59,18 @@ describe('get and list', () => {
     expect(names(await list({}, taskKind, 'unknown'))).toEqual([]);
   });
 
+  it('pages through the tasks of a node', async () => {
+    await cluster.createNode('n');
+    for (const name of ['c', 'a', 'b', 'd']) await cluster.createTask(name);
+    for (const name of ['c', 'a', 'b']) await cluster.bindTask(name, 'n');
+    const first = await list({ fieldSelector: 'status.nodeName=n', limit: 2 });
+    expect(names(first)).toEqual(['a', 'b']);
+    expect(names(await list({ fieldSelector: 'status.nodeName=n', limit: 2, continue: first.continue! }))).toEqual(['c']);
+    await cluster.bindTask('d', 'n');
+    expect(names(await list({ fieldSelector: 'status.nodeName=n', limit: 2, continue: first.continue! }))).toEqual(['c']);
+    expect(names(await list({ fieldSelector: 'spec.nodeName=n', limit: 500 }, podKind))).toEqual(['a', 'b', 'c', 'd']);
+  });
+
   it('refuses selectors that it cannot evaluate', async () => {
     expect(await refusal({ fieldSelector: 'spec.command=x' })).toEqual([
       400, 'Unable to find "taskplane.dev/v1, Resource=tasks" that match label selector "", field selector "spec.command=x": field label not supported: spec.command',

@@ -19,6 +19,8 @@ import { toClientError } from './store-errors.js';
 /** Objects read from the store at a time when a selector leaves some out of a page. */
 const scanStep = 500;
 
+const continueTooOld = 'The provided continue parameter is too old to display a consistent list result. You must start a new list without the continue parameter.';
+
 interface Found {
   readonly items: Rendered[];
   readonly revision: number;
@@ -55,40 +57,45 @@ export class Reader {
     if (query.continue) return reply(await this.#goOn(selection, render, decodeContinue(query.continue, selection.prefix), limit));
     await caughtUp(cache, version);
     if (match === 'Exact' && version !== undefined && version !== cache.revision) {
-      return reply(await this.#fromStore(selection, render, { revision: version, after: selection.prefix }, limit));
+      return reply(await this.#fromStore(selection, render, { revision: version, after: selection.prefix }, limit, 'The resourceVersion for the provided list is too old.'));
     }
     return reply(this.#fromCache(selection, render, undefined, limit));
   }
 
   async #goOn(selection: Selection, render: (entry: Entry) => Rendered, point: ContinuePoint, limit: number): Promise<Found> {
     if (point.revision === this.options.cache.revision) return this.#fromCache(selection, render, point.after, limit);
-    return this.#fromStore(selection, render, point, limit);
+    return this.#fromStore(selection, render, point, limit, continueTooOld);
   }
 
   /** Synchronous, so that all of it is as of one revision. */
   #fromCache(selection: Selection, render: (entry: Entry) => Rendered, after: string | undefined, limit: number): Found {
     const { cache } = this.options;
-    const { prefix, matches, key, index } = selection;
-    if (key !== undefined || (index && limit === Infinity)) {
-      const entry = key === undefined ? undefined : cache.get(key);
-      const candidates = key === undefined ? cache.listByIndex(index!.name, index!.value).filter((each) => each.key.startsWith(prefix)) : entry ? [entry] : [];
-      return { items: candidates.map(render).filter(({ object }) => matches!(object)), revision: cache.revision, next: undefined, remaining: undefined };
-    }
+    const { prefix, matches } = selection;
+    const { revision } = cache;
     if (!matches) {
       const page = cache.list(prefix, { ...(limit === Infinity ? {} : { limit }), ...(after === undefined ? {} : { after }) });
-      return { items: page.items.map(render), revision: page.revision, next: page.next, remaining: page.remaining };
+      return { items: page.items.map(render), revision, next: page.next, remaining: page.remaining };
     }
     const collected = new Collector(render, matches, limit);
-    const next = collected.add(cache.list(prefix, after === undefined ? {} : { after }));
-    return { items: collected.items, revision: cache.revision, next, remaining: undefined };
+    const next = collected.add({ items: this.#candidates(selection, after), next: undefined });
+    return { items: collected.items, revision, next, remaining: undefined };
   }
 
-  async #fromStore({ prefix, matches }: Selection, render: (entry: Entry) => Rendered, point: ContinuePoint, limit: number): Promise<Found> {
+  /** In key order, after `after`: everything that can match, found by the narrowest way. */
+  #candidates({ prefix, key, index }: Selection, after: string | undefined): readonly Entry[] {
+    const { cache } = this.options;
+    if (key === undefined && !index) return cache.list(prefix, after === undefined ? {} : { after }).items;
+    const one = key === undefined ? undefined : cache.get(key);
+    const found = key === undefined ? cache.listByIndex(index!.name, index!.value).filter((entry) => entry.key.startsWith(prefix)) : one ? [one] : [];
+    return found.filter((entry) => after === undefined || entry.key > after).sort((a, b) => (a.key < b.key ? -1 : 1));
+  }
+
+  async #fromStore({ prefix, matches }: Selection, render: (entry: Entry) => Rendered, point: ContinuePoint, limit: number, tooOld: string): Promise<Found> {
     const { revision } = point;
     const collected = new Collector(render, matches, limit);
     for (let from = point.after; ; ) {
       const step = limit === Infinity ? undefined : matches ? Math.max(limit, scanStep) : limit;
-      const page = await this.#page(prefix, { after: from, revision, ...(step === undefined ? {} : { limit: step }) });
+      const page = await this.#page(prefix, { after: from, revision, ...(step === undefined ? {} : { limit: step }) }, tooOld);
       const next = collected.add({ items: page.items, next: page.next });
       if (next === undefined || collected.isFull) {
         const remaining = point.remaining === undefined ? undefined : point.remaining - collected.items.length;
@@ -98,7 +105,7 @@ export class Reader {
     }
   }
 
-  async #page(prefix: string, options: { after: string; revision: number; limit?: number }): Promise<Chunk> {
+  async #page(prefix: string, options: { after: string; revision: number; limit?: number }, tooOld: string): Promise<Chunk> {
     const { cache, store } = this.options;
     try {
       const { items, next } = await store.list(prefix, options);
@@ -110,9 +117,7 @@ export class Reader {
         }),
       };
     } catch (error) {
-      if (error instanceof GoneError) {
-        throw expired('The provided continue parameter is too old to display a consistent list result. You must start a new list without the continue parameter.');
-      }
+      if (error instanceof GoneError) throw expired(tooOld);
       throw toClientError(error);
     }
   }

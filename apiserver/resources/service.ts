@@ -97,7 +97,7 @@ export interface ResourceService {
   /** Resolves once the watch has started (headers may go out); returns what stops it. */
   watch(caller: Caller, target: Target, query: WatchQuery, sink: WatchSink): Promise<() => void>;
   create(caller: Caller, target: Target, object: KubeObject, options: WriteOptions): Promise<Rendered>;
-  /** `created` is true when a PUT made the object. */
+  /** NotFound for an object that is not there: a PUT creates nothing. */
   update(caller: Caller, target: ObjectTarget, object: KubeObject, options: WriteOptions): Promise<Rendered>;
   patch(caller: Caller, target: ObjectTarget, type: PatchType, patch: unknown, options: WriteOptions & { force?: boolean }): Promise<Rendered>;
   /** The object when it is still there (terminating), else a Success Status whose details carry its uid. */

@@ -1,4 +1,4 @@
-// cluster.ts: the resource layer on a real embedded store, for tests. Objects in the cache are frozen, so that nothing
+// cluster.ts: the resource layer on a real store, for tests. Objects in the cache are frozen, so that nothing
 // can change a shared one without failing at that line.
 
 import { dequal } from 'dequal';
@@ -56,11 +56,17 @@ export class TestCluster {
     private readonly stopAll: () => Promise<void>,
   ) {}
 
-  static async start(): Promise<TestCluster> {
+  /** On an embedded store of its own. */
+  static start(): Promise<TestCluster> {
     const directory = mkdtempSync(join(tmpdir(), 'resources-'));
-    const embedded = EmbeddedStore.open({ file: join(directory, 'store.db'), clock: new SystemClock(), keepChanges: 1_000 });
+    const store = EmbeddedStore.open({ file: join(directory, 'store.db'), clock: new SystemClock(), keepChanges: 1_000 });
+    return TestCluster.on(store, () => rmSync(directory, { recursive: true, force: true }));
+  }
+
+  /** On this store, which it closes. */
+  static async on(inner: Store, afterwards: () => void = () => {}): Promise<TestCluster> {
     const held: { gate: Promise<void> | undefined; open: () => void } = { gate: undefined, open: () => {} };
-    const store = withHeldWatch(embedded, held);
+    const store = withHeldWatch(inner, held);
     const clock = new FakeClock();
     const random = new SeededRandom(1);
     const cache = new WatchCache({ store, indexes: cacheIndexes, windowChanges: 1_000, clock: new SystemClock(), random, log: silentLogger });
@@ -78,8 +84,8 @@ export class TestCluster {
       held.open();
       stop.abort();
       await running;
-      await embedded.close();
-      rmSync(directory, { recursive: true, force: true });
+      await inner.close();
+      afterwards();
     });
   }
 
@@ -167,7 +173,7 @@ export class TestCluster {
   }
 }
 
-function withHeldWatch(store: EmbeddedStore, held: { gate: Promise<void> | undefined }): Store {
+function withHeldWatch(store: Store, held: { gate: Promise<void> | undefined }): Store {
   return {
     presence: store.presence,
     read: (key) => store.read(key),
