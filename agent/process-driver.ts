@@ -14,7 +14,7 @@ import { join } from 'node:path';
 import { sleep, type Clock } from '../lib/clock.js';
 import type { Logger } from '../lib/log.js';
 import { AttemptFiles } from './attempt-files.js';
-import type { AttemptGroup, Cgroups } from './cgroup.js';
+import { helperGroup, type AttemptGroup, type Cgroups } from './cgroup.js';
 import { checkWorkingDir, resolveProgram, unusualNames } from './command.js';
 import { isExecution, MachineBusyError, StartError, type Driver, type Execution, type Exit, type StartSpec, type Vanished } from './driver.js';
 import { isAlive, readBootId } from './proc.js';
@@ -110,8 +110,13 @@ export class ProcessDriver implements Driver {
 
   async close(): Promise<void> {
     await this.#options.watchdog.close();
-    // Whatever still runs keeps its directory, and with it those above.
-    this.#options.cgroups?.ownDirectories().forEach(removeEmptyDirectory);
+    // Whatever still runs keeps its directory, and with it those above; what was just killed does so for a moment.
+    const directories = this.#options.cgroups?.ownDirectories() ?? [];
+    for (let tries = 0; tries < 20; tries++) {
+      directories.forEach(removeEmptyDirectory);
+      if (!directories.some((directory) => directory.endsWith(helperGroup) && existsSync(directory))) return;
+      await sleep(this.#options.clock, 10);
+    }
   }
 
   async #find(key: string, files: AttemptFiles, group: AttemptGroup | undefined): Promise<Execution | Exit | Vanished | 'never-started'> {

@@ -85,7 +85,8 @@ export class Watchdog {
     const child = this.#child;
     if (!child || readdirSync(this.#guarded).length > 0) return;
     const gone = once(child, 'exit');
-    child.kill('SIGKILL');
+    // With the `sleep` that it waits in, which would keep its cgroup in use.
+    if (child.pid !== undefined) killGroup(child.pid);
     await gone;
   }
 
@@ -113,5 +114,13 @@ export class Watchdog {
     });
     child.unref();
     if (child.pid !== undefined) this.#child = child;
+  }
+}
+
+function killGroup(leader: number): void {
+  try {
+    process.kill(-leader, 'SIGKILL');
+  } catch {
+    // It has ended meanwhile.
   }
 }
