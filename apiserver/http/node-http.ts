@@ -70,7 +70,7 @@ function readAll(incoming: IncomingMessage, response: ServerResponse, bytesMax: 
     });
     incoming.once('end', () => resolve(parts.length === 1 ? parts[0]! : Buffer.concat(parts)));
     incoming.once('error', () => reject(new ApiError('BadRequest', 'the connection broke before the body of the request was whole')));
-    incoming.once('close', () => reject(new ApiError('BadRequest', 'the connection broke before the body of the request was whole')));
+    incoming.once('close', () => incoming.complete || reject(new ApiError('BadRequest', 'the connection broke before the body of the request was whole')));
   });
 }
 
