@@ -18,7 +18,7 @@ import { SystemRandom } from '../lib/random.js';
 import { markVariable, taskplanePath, TaskplaneProcesses, type StoreName, type TaskplaneOptions } from '../lib/testing/taskplane-processes.js';
 import type { Program } from '../lib/testing/program.js';
 import { runCommand, type CommandOptions, type CommandResult } from './command.js';
-import { attemptCgroupsOf, cgroupsOf, processesOf, untilNothing, untilSomething } from './leaks.js';
+import { attemptCgroupsOf, cgroupsOf, processesOf, untilNothing, untilSomething, type FoundProcess } from './leaks.js';
 import { Observer } from './observer.js';
 
 export const stores: readonly StoreName[] = ['embedded', 'etcd'];
@@ -220,10 +220,12 @@ export class Cluster {
     await this.tasks.until('all tasks to be gone', () => this.tasks.objects.size === 0, 30_000);
   }
 
-  async #taskProcesses(): Promise<{ pid: number; commandLine: string }[]> {
+  async #taskProcesses(): Promise<FoundProcess[]> {
     const components = new Set([this.processes.apiserver, this.processes.controllers, ...this.processes.agents.values()].map((program) => program.pid));
     const found = await processesOf(this.processes.directory);
-    return found.filter(({ pid, commandLine }) => !components.has(pid) && !commandLine.includes(taskplanePath));
+    // The watchdog is the agent's own; it ends with it.
+    const isComponent = ({ pid, commandLine }: FoundProcess): boolean => components.has(pid) || commandLine.includes(taskplanePath) || commandLine.includes('/fence/watchdog');
+    return found.filter((process) => !isComponent(process));
   }
 }
 
