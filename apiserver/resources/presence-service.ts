@@ -96,13 +96,12 @@ export class PresenceService {
   async #announce(nodeName: string, session: string): Promise<boolean> {
     const { cache, presence, mutator, clock, logger } = this.#options;
     const nodeKey = objectStoreKey(nodeKind, nodeName, undefined);
-    const node = cache.get(nodeKey) ?? (await mutator.find(nodeKey));
-    if (!node) throw notFound(nodeKind, nodeName);
+    if (!cache.get(nodeKey) && !(await mutator.find(nodeKey))) throw notFound(nodeKind, nodeName);
     const before = this.#heard.get(nodeName);
     if (before && before.session !== session) logger.info('A new session announces the node; the one before is no longer taken as its agent.', { node: nodeName, session });
 
     const key = presenceKey(nodeName);
-    const value = encodeObject(this.#lease(nodeName, node.object.metadata.uid));
+    const value = encodeObject(this.#lease(nodeName));
     // An agent that comes back while its presence lasts takes it over without a gap: its tasks are not lost.
     for (;;) {
       const outcome = await presence.announce(key, value, this.#ttlMs);
@@ -143,7 +142,8 @@ export class PresenceService {
     heard.loadAtMs = this.#options.clock.monotonic();
   }
 
-  #lease(nodeName: string, nodeUid: string | undefined): KubeObject {
+  /** Without an owner: it outlives no node by more than its time to live, and takes part in no garbage collection. */
+  #lease(nodeName: string): KubeObject {
     const { clock, random } = this.#options;
     const now = clock.now();
     const lease: Lease = {
@@ -155,7 +155,6 @@ export class PresenceService {
         uid: random.uuid(),
         creationTimestamp: timestamp(now),
         generation: 1,
-        ...(nodeUid ? { ownerReferences: [{ apiVersion: 'v1', kind: 'Node', name: nodeName, uid: nodeUid }] } : {}),
       },
       spec: { holderIdentity: nodeName, leaseDurationSeconds: Math.ceil(this.#ttlMs / 1000), acquireTime: microTimestamp(now), renewTime: microTimestamp(now) },
     };

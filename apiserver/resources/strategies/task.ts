@@ -15,7 +15,10 @@ export const taskStrategy: Strategy = {
   },
   graceSeconds(stored, asked) {
     const task = stored as Task;
-    return holdsRoom(task) ? Math.max(0, asked ?? task.spec.terminationGracePeriodSeconds ?? graceSecondsDefault) : 0;
+    if (!holdsRoom(task)) return 0;
+    const seconds = asked ?? task.spec.terminationGracePeriodSeconds ?? graceSecondsDefault;
+    // Kubernetes takes a negative period for one second.
+    return seconds < 0 ? 1 : seconds;
   },
   mayRemove: taskMayBeRemoved,
 };
