@@ -11,7 +11,7 @@ import { backoffMs, reconnectBackoff } from '../lib/backoff.js';
 import { Handler } from './handler.js';
 import type { HealthCheck } from './http/health.js';
 import { Logs } from './http/logs.js';
-import { ServerMetrics } from './http/metrics.js';
+import type { ServerMetrics } from './http/metrics.js';
 import { Tunnels } from './http/tunnels.js';
 import { authorize, refusalError, type Attributes, type Lookups } from './resources/authorization.js';
 import { bootstrap } from './resources/bootstrap.js';
@@ -37,8 +37,8 @@ export interface CoreOptions {
   random: Random;
   logger: Logger;
   presenceTtlMs?: number;
-  /** Whether /metrics tells of the whole process, too. */
-  processMetrics: boolean;
+  /** Closed by who made them. */
+  metrics: ServerMetrics;
 }
 
 /** The store has this long to answer a readiness check. */
@@ -48,7 +48,6 @@ export class ApiServerCore {
   readonly handler: Handler;
   readonly tunnels: Tunnels;
   readonly resources: StoredResourceService;
-  readonly metrics: ServerMetrics;
   readonly #options: CoreOptions;
   readonly #ready = new Deferred<void>();
   #isReady = false;
@@ -60,8 +59,9 @@ export class ApiServerCore {
     const { mutator, creator } = resources;
     const presence = new PresenceService({ cache, presence: store.presence, mutator, clock, random, logger, ...(options.presenceTtlMs === undefined ? {} : { ttlMs: options.presenceTtlMs }) });
     const leases = `${kindPrefix(leaseKind)}${presenceNamespace}/`;
-    this.metrics = new ServerMetrics({ presenceCount: () => cache.list(leases).items.length }, { process: options.processMetrics });
-    this.tunnels = new Tunnels({ logger, onChange: (count) => this.metrics.setTunnels(count) });
+    const { metrics } = options;
+    metrics.readPresence(() => cache.list(leases).items.length);
+    this.tunnels = new Tunnels({ logger, onChange: (count) => metrics.setTunnels(count) });
     const lookups = lookupsIn(cache);
     this.handler = new Handler({
       kinds,
@@ -71,7 +71,7 @@ export class ApiServerCore {
       logs: new Logs({ resources, tunnels: this.tunnels, clock }),
       authorize: (user, attributes) => enforce(user, attributes, lookups),
       isReady: () => this.#isReady,
-      metrics: this.metrics,
+      metrics,
       checks: { live: [{ name: 'ping', check: () => Promise.resolve() }], ready: this.#readyChecks() },
       version: packageVersion(),
       clock,
@@ -91,7 +91,6 @@ export class ApiServerCore {
     const both = AbortSignal.any([signal, ended.signal]);
     const cache = this.#options.cache.run(signal).finally(() => ended.abort());
     await Promise.all([cache, this.#becomeReady(both)]);
-    this.metrics.close();
   }
 
   async #becomeReady(signal: AbortSignal): Promise<void> {

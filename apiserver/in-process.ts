@@ -16,6 +16,7 @@ import type { Random } from '../lib/random.js';
 import { ApiServerCore, type RunningCache } from './core.js';
 import { ChunkQueue } from './http/chunk-queue.js';
 import type { ServerReply, ServerRequest } from './http/message.js';
+import { ServerMetrics } from './http/metrics.js';
 import { adminSubject, agentSubject, controllersSubject } from './pki/kubeconfig.js';
 import { cacheIndexes } from './resources/object-cache.js';
 import type { User } from './resources/service.js';
@@ -58,7 +59,7 @@ export async function createInProcessApiServer(options: InProcessOptions): Promi
   const directory = options.store ? undefined : await mkdtemp(join(tmpdir(), 'taskplane-in-process-'));
   const store = options.store ?? EmbeddedStore.open({ file: join(directory!, 'store.db'), clock });
   const cache: RunningCache = new WatchCache({ store, indexes: cacheIndexes, clock, random, log: logger });
-  const core = new ApiServerCore({ store, cache, clock, random, logger, processMetrics: false, ...(options.presenceTtlMs === undefined ? {} : { presenceTtlMs: options.presenceTtlMs }) });
+  const core = new ApiServerCore({ store, cache, clock, random, logger, metrics: new ServerMetrics({ process: false }), ...(options.presenceTtlMs === undefined ? {} : { presenceTtlMs: options.presenceTtlMs }) });
   const stopped = new AbortController();
   return {
     transport: (user = options.user ?? adminUser) => new InProcessTransport(core, user ?? undefined, stopped.signal),

@@ -7,6 +7,7 @@ import type { Clock } from '../lib/clock.js';
 import type { Logger } from '../lib/log.js';
 import type { Random } from '../lib/random.js';
 import { ApiServerCore } from './core.js';
+import { ServerMetrics } from './http/metrics.js';
 import { HttpsServer } from './http/server.js';
 import { adminKubeconfigPath, adminSubject, controllersKubeconfigPath, controllersSubject, prepareKubeconfig } from './pki/kubeconfig.js';
 import { preparePki, type Pki } from './pki/pki.js';
@@ -50,18 +51,20 @@ export async function runApiServer(options: ApiServerOptions, signal: AbortSigna
   const { dataDir, clock, logger } = options;
   await checkWritable(dataDir);
   const pki = await preparePki({ dataDir, hosts: namedHosts(options), now: clock.now(), logger });
-  const store = await openStore(options);
+  const metrics = new ServerMetrics({ process: true });
+  const store = await openStore(options, metrics);
   try {
-    await serve(options, pki, store, signal);
+    await serve(options, pki, store, metrics, signal);
   } finally {
     await store.close();
+    metrics.close();
   }
 }
 
-async function serve(options: ApiServerOptions, pki: Pki, store: Store, signal: AbortSignal): Promise<void> {
+async function serve(options: ApiServerOptions, pki: Pki, store: Store, metrics: ServerMetrics, signal: AbortSignal): Promise<void> {
   const { dataDir, clock, random, logger, listen, presenceTtlSeconds } = options;
   const cache = new WatchCache({ store, indexes: cacheIndexes, clock, random, log: logger });
-  const core = new ApiServerCore({ store, cache, clock, random, logger, processMetrics: true, ...(presenceTtlSeconds === undefined ? {} : { presenceTtlMs: presenceTtlSeconds * 1000 }) });
+  const core = new ApiServerCore({ store, cache, clock, random, logger, metrics, ...(presenceTtlSeconds === undefined ? {} : { presenceTtlMs: presenceTtlSeconds * 1000 }) });
   const tls = { ca: pki.authority.cert, cert: pki.server.cert, key: pki.server.key };
   const server = new HttpsServer({ handler: core.handler, tunnels: core.tunnels, tls, listen, clock, logger });
   const port = await server.listen();
@@ -110,13 +113,14 @@ function readyBefore(core: ApiServerCore, stopped: AbortSignal): Promise<boolean
   });
 }
 
-async function openStore({ store, clock, random, logger }: ApiServerOptions): Promise<Store> {
-  if (store.type === 'embedded') return EmbeddedStore.open({ file: store.path, clock });
+async function openStore({ store, clock, random, logger }: ApiServerOptions, metrics: ServerMetrics): Promise<Store> {
+  const onCommit = (writes: number, seconds: number): void => metrics.observeCommit(writes, seconds);
+  if (store.type === 'embedded') return EmbeddedStore.open({ file: store.path, clock, onCommit });
   // Its libraries take a while to load: who has an embedded store does not wait for them.
   const { EtcdStore } = await import('./storage/etcd/etcd-store.js');
   const { servers, ca, cert, key } = store;
   const tls = ca === undefined ? undefined : { ca: Buffer.from(ca), ...(cert === undefined ? {} : { cert: Buffer.from(cert) }), ...(key === undefined ? {} : { key: Buffer.from(key) }) };
-  return EtcdStore.open({ endpoints: servers, clock, random, log: logger, ...(tls ? { tls } : {}) });
+  return EtcdStore.open({ endpoints: servers, clock, random, log: logger, onCommit, ...(tls ? { tls } : {}) });
 }
 
 /** Finds out before anything is begun, and with the path in the message. @throws Error with `code` and `path` */

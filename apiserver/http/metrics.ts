@@ -4,18 +4,7 @@ import { monitorEventLoopDelay, type IntervalHistogram } from 'node:perf_hooks';
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { ServerReply } from './message.js';
 
-/** Read when somebody asks for the metrics. */
-export interface MetricSources {
-  /** How many agents are present. */
-  presenceCount(): number;
-}
-
-export interface CommitObserver {
-  /** A batch of writes was committed (or failed as a whole). */
-  observeCommit(writes: number, seconds: number): void;
-}
-
-export class ServerMetrics implements CommitObserver {
+export class ServerMetrics {
   readonly #registry = new Registry();
   readonly #requests: Counter;
   readonly #latency: Histogram;
@@ -28,9 +17,10 @@ export class ServerMetrics implements CommitObserver {
   /** Looking a series up by its labels costs more than counting: keep the handles. */
   readonly #series = new Map<string, { count: { inc(): void }; observe(seconds: number): void }>();
   #eventLoopDelay: IntervalHistogram | undefined;
+  #presenceCount = (): number => 0;
 
   /** @param options.process false leaves out what belongs to the whole process (in-process servers in tests) */
-  constructor(sources: MetricSources, options: { process: boolean }) {
+  constructor(options: { process: boolean }) {
     const registers = [this.#registry];
     const labelNames = ['verb', 'resource', 'code'];
     this.#requests = new Counter({ name: 'apiserver_request_total', help: 'Requests by verb, resource and HTTP code.', labelNames, registers });
@@ -52,7 +42,11 @@ export class ServerMetrics implements CommitObserver {
       buckets: [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5],
       registers,
     });
-    new Gauge({ name: 'taskplane_present_agents', help: 'Agents that are present.', registers, collect() { this.set(sources.presenceCount()); } });
+    const present = (): number => this.#presenceCount();
+    function collect(this: Gauge): void {
+      this.set(present());
+    }
+    new Gauge({ name: 'taskplane_present_agents', help: 'Agents that are present.', registers, collect });
     if (options.process) this.#processMetrics(registers);
   }
 
@@ -77,6 +71,11 @@ export class ServerMetrics implements CommitObserver {
   /** Releases the monitor of the event loop. */
   close(): void {
     this.#eventLoopDelay?.disable();
+  }
+
+  /** How to count the agents that are present, when somebody asks. */
+  readPresence(count: () => number): void {
+    this.#presenceCount = count;
   }
 
   requestStarted(): void {
@@ -114,6 +113,7 @@ export class ServerMetrics implements CommitObserver {
     this.#tunnels.set(count);
   }
 
+  /** A batch of writes was committed, or failed as a whole. */
   observeCommit(writes: number, seconds: number): void {
     this.#commitWrites.observe(writes);
     this.#commitSeconds.observe(seconds);

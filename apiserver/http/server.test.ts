@@ -18,6 +18,7 @@ import { adminSubject, agentSubject } from '../pki/kubeconfig.js';
 import { cacheIndexes } from '../resources/object-cache.js';
 import { EmbeddedStore } from '../storage/embedded/embedded-store.js';
 import { WatchCache } from '../storage/watch-cache.js';
+import { ServerMetrics } from './metrics.js';
 import { HttpsServer } from './server.js';
 
 const tasks = '/apis/taskplane.dev/v1/namespaces/default/tasks';
@@ -38,7 +39,7 @@ async function startServer() {
   const certificate = await makeServerCertificate(authority, ['localhost', '127.0.0.1'], clock.now());
   const store = EmbeddedStore.open({ file: join(directory, 'store.db'), clock });
   const cache = new WatchCache({ store, indexes: cacheIndexes, clock, random, log: silentLogger });
-  const core = new ApiServerCore({ store, cache, clock, random, logger: silentLogger, processMetrics: false });
+  const core = new ApiServerCore({ store, cache, clock, random, logger: silentLogger, metrics: new ServerMetrics({ process: false }) });
   const tls = { ca: authority.cert, cert: certificate.cert, key: certificate.key };
   const server = new HttpsServer({ handler: core.handler, tunnels: core.tunnels, tls, listen: { host: '127.0.0.1', port: 0 }, clock, logger: silentLogger });
   const port = await server.listen();

@@ -21,6 +21,7 @@ import {
   type Write,
   type WriteOutcome,
 } from '../store.js';
+import { observedCommit, type CommitObserver } from '../commit-observer.js';
 import { Database, type EmbeddedWrite } from './database.js';
 import { EmbeddedPresence } from './embedded-presence.js';
 
@@ -30,6 +31,7 @@ export interface EmbeddedStoreOptions {
   readonly clock: Clock;
   /** How many changes a watcher may be behind, and how far back a list may be continued. @default 10_000 */
   readonly keepChanges?: number;
+  readonly onCommit?: CommitObserver;
 }
 
 /** The data file cannot be used; the message is a sentence for the person who starts the program. */
@@ -67,13 +69,13 @@ export class EmbeddedStore implements Store {
    * @throws StoreOpenError when the file is in use, cannot be written or is not a data file
    */
   static open(options: EmbeddedStoreOptions): EmbeddedStore {
-    return new EmbeddedStore(openDatabase(options.file, options.keepChanges ?? 10_000), options.clock);
+    return new EmbeddedStore(openDatabase(options.file, options.keepChanges ?? 10_000), options);
   }
 
-  private constructor(db: Database, clock: Clock) {
+  private constructor(db: Database, { clock, onCommit }: EmbeddedStoreOptions) {
     this.#db = db;
     this.#commits = new GroupCommit<EmbeddedWrite, WriteOutcome>({
-      commit: (batch) => this.#commit(batch),
+      commit: observedCommit((batch) => this.#commit(batch), clock, onCommit),
       keyOf: (write) => write.key,
       bytesOf: (write) => write.key.length + ('value' in write ? Buffer.byteLength(write.value) : 0),
       settle: (write, earlier, outcome) => (write.op === 'remove' || earlier.op === 'remove' ? undefined : settleWrite(write, earlier, outcome)),

@@ -28,6 +28,7 @@ import { EtcdBarrier } from './etcd-barrier.js';
 import { EtcdEndpoints, isCompacted, type EtcdTls } from './etcd-endpoints.js';
 import { EtcdKeepAlives } from './etcd-keep-alives.js';
 import { EtcdPresence } from './etcd-presence.js';
+import { observedCommit, type CommitObserver } from '../commit-observer.js';
 import { batchOpsMax, endOfRevision, etcdRevisionOf } from './etcd-revision.js';
 import { outcomesOf, storedOf, txnRequest, type EtcdWrite } from './etcd-txn.js';
 import { watchRoot } from './etcd-watch.js';
@@ -41,6 +42,7 @@ export interface EtcdStoreOptions {
   readonly log?: Logger;
   /** How long changes are kept for watchers that were away. @default 5 minutes */
   readonly historyMs?: number;
+  readonly onCommit?: CommitObserver;
 }
 
 /** Keys in the first request of a list; the others are sized by what the keys turn out to weigh. */
@@ -76,7 +78,7 @@ export class EtcdStore implements Store {
     this.#log = options.log ?? silentLogger;
     this.#endpoints = new EtcdEndpoints(options);
     this.#commits = new GroupCommit<EtcdWrite, WriteOutcome>({
-      commit: (batch) => this.#commit(batch),
+      commit: observedCommit((batch) => this.#commit(batch), options.clock, options.onCommit),
       keyOf: (write) => write.key,
       bytesOf: (write) => write.key.length * 2 + 64 + ('value' in write ? Buffer.byteLength(write.value) : 0),
       settle: (write, earlier, outcome) => (write.op === 'put' || earlier.op === 'put' ? undefined : settleWrite(write, earlier, outcome, sameEtcdRevision)),
