@@ -204,6 +204,7 @@ function explain(cause: Error, server: URL): string {
     case 'ENOTFOUND':
     case 'EAI_AGAIN':
       return `the name ${server.hostname} cannot be resolved`;
+    case 'CERT_SIGNATURE_FAILURE':
     case 'SELF_SIGNED_CERT_IN_CHAIN':
     case 'DEPTH_ZERO_SELF_SIGNED_CERT':
     case 'UNABLE_TO_VERIFY_LEAF_SIGNATURE':
