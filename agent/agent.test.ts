@@ -4,7 +4,6 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { agentUser, controllersUser, createInProcessApiServer, type InProcessApiServer } from '../apiserver/in-process.js';
-import { nodeKind, type Node } from '../api/node.js';
 import { secretKind, type Secret } from '../api/config.js';
 import { taskKind, type Task, type TaskSpec } from '../api/task.js';
 import { TransportError, type Transport } from '../api/transport.js';
@@ -15,7 +14,7 @@ import { SystemRandom } from '../lib/random.js';
 import { runAgent, type AgentRunOptions } from './main.js';
 import { MockDriver, MockMachine } from './mock-driver.js';
 import { readStat } from './proc.js';
-import { bind, inPhase, runTask, taskThat, testApi, type TestApi } from './testing/cluster.js';
+import { bind, inPhase, nodeReady, removeNode, runTask, taskThat, testApi, type TestApi } from './testing/cluster.js';
 
 const clock = new SystemClock();
 const random = new SystemRandom();
@@ -52,7 +51,7 @@ describe('runAgent', () => {
     serverStop.abort();
     await serverRun;
     await server.close();
-    await rm(dataDir, { recursive: true, force: true });
+    await removeNode(nodeName, dataDir);
   });
 
   function transport(): Transport {
@@ -89,23 +88,15 @@ describe('runAgent', () => {
       },
     };
     agents.push(agent);
-    await Promise.race([run, nodeReady()]);
+    await Promise.race([run, nodeReady(api, nodeName)]);
     return agent;
-  }
-
-  async function nodeReady(): Promise<Node> {
-    for (;;) {
-      const node = await api.user.get<Node>(nodeKind, nodeName).catch(() => undefined);
-      if (node?.status?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True')) return node;
-      await new Promise((resolve) => setImmediate(resolve));
-    }
   }
 
   const run = (name: string, spec: TaskSpec): Promise<Task> => runTask(api, nodeName, name, spec);
 
   it('registers its node with what the machine has', async () => {
     await startAgent({ labels: { zone: 'a' }, capacity: { gpu: '2' } });
-    const node = await nodeReady();
+    const node = await nodeReady(api, nodeName);
     expect(node.metadata.labels).toMatchObject({ zone: 'a', 'kubernetes.io/hostname': nodeName, 'kubernetes.io/os': 'linux' });
     expect(node.status?.capacity).toMatchObject({ gpu: '2', cpu: expect.any(String), memory: expect.any(String), tasks: expect.any(String) });
     expect(node.status?.nodeInfo?.containerRuntimeVersion).toMatch(/^(cgroup-v[12]|process-group)$/);

@@ -100,6 +100,7 @@ export function driverContract(name: string, make: () => Promise<DriverFixture>,
     it('sweeps attempts that nobody wants to keep', async () => {
       const kept = await start(commands.runsForever());
       const swept = await start(commands.runsForever());
+      await fixture.running(swept.key);
       await fixture.next().sweep(new Set([kept.key]));
       if (fixture.driver.isolation !== 'process-group') expect(await swept.ended).toMatchObject({ exitCode: 137 });
       expect(kept.usage()).toBeDefined();

@@ -5,7 +5,7 @@
 // It ends when the signal aborts: then the processes stay, for the next agent on the same data directory (unless
 // stopTasksOnExit), and what is known by then is reported.
 
-import { chmodSync, mkdirSync } from 'node:fs';
+import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { taskKind, type Task } from '../api/task.js';
 import type { Transport } from '../api/transport.js';
@@ -112,7 +112,7 @@ async function runLocked(options: AgentRunOptions, journal: Journal, signal: Abo
     presence: (request) => client.presence(nodeName, request),
     load: () => load.measure(),
     register: (ending) => registration.register(ending),
-    session: random.uuid(),
+    session: sessionOf(dataDir, random),
     keeper,
     clock,
     logger,
@@ -156,6 +156,22 @@ async function runLocked(options: AgentRunOptions, journal: Journal, signal: Abo
   told.abort();
   services.abort();
   await running.finally(() => driver.close());
+}
+
+/**
+ * The session that presence is kept under: of the data directory, not of this process, so that an agent that comes back
+ * in time renews what the one before had, and what that one left running need not be stopped.
+ */
+function sessionOf(dataDir: string, random: Random): string {
+  const path = join(dataDir, 'session');
+  try {
+    return readFileSync(path, 'utf8').trim();
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    const session = random.uuid();
+    writeFileSync(path, `${session}\n`, { mode: 0o600 });
+    return session;
+  }
 }
 
 function processes(options: AgentRunOptions, logger: Logger): { driver: Driver; keeper: FenceKeeper } {

@@ -29,7 +29,7 @@ export interface ProcessExecutionOptions {
 /** A wrapper that is no child of ours is looked at this often, besides the watch on its directory. */
 const lookMs = 1_000;
 const goneWaitMs = 10;
-/** A wrapper that has no child by then never will. */
+/** A wrapper that has no command by then never will. */
 const youngMsMax = 2_000;
 /** Beyond this a process that does not die (stuck in the kernel) no longer holds up its task. */
 const stuckMs = 30_000;
@@ -65,7 +65,7 @@ export class ProcessExecution implements Execution {
     if (this.#over) return;
     // The wrapper swallows a signal that comes before the command exists.
     const youngMs = this.#options.clock.now() - this.startedAt;
-    if (youngMs < youngMsMax && !hasChild(this.pid)) {
+    if (youngMs < youngMsMax && !commandExists(this.pid)) {
       this.#early?.cancel();
       this.#early = this.#options.clock.timer(2, () => this.terminate());
       return;
@@ -177,9 +177,19 @@ function markedPids(key: string): number[] {
   });
 }
 
-/** Where the kernel does not tell, yes. */
-function hasChild(pid: number): boolean {
-  return tryRead(`/proc/${pid}/task/${pid}/children`) !== '';
+/**
+ * Whether the wrapper's command exists. A fork of the wrapper that has not become the command yet still has the wrapper's
+ * traps, and would swallow the signal like it. Where the kernel does not tell: yes.
+ */
+function commandExists(wrapper: number): boolean {
+  const children = tryRead(`/proc/${wrapper}/task/${wrapper}/children`);
+  if (children === undefined) return true;
+  const child = children.trim().split(' ')[0];
+  return child !== '' && caughtSignals(child!) !== caughtSignals(wrapper);
+}
+
+function caughtSignals(pid: number | string): string | undefined {
+  return /^SigCgt:\s*(\S+)/m.exec(tryRead(`/proc/${pid}/status`) ?? '')?.[1];
 }
 
 function readEnviron(pid: number): string[] {

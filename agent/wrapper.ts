@@ -53,7 +53,8 @@ if [ -n "$__taskplane_kill" ]; then echo 1 >"$__taskplane_kill"; else kill -KILL
 //   line 2  cgroup.procs file, or -
 //   line 3  directory of the attempt, whose `run` names the leader of a process group
 //
-// It ends when another watchdog has put its pid into `watchdog`, or when the agent is gone and nothing is listed.
+// It ends when another watchdog has put its pid into `watchdog` (or the directory is gone), or when the agent is gone and
+// nothing is listed.
 
 /** sh watchdog.sh FENCE_DIR AGENT_PID AGENT_START CGROUP_TO_LEAVE_TO|"" HELPER_PROCS_FILE… -- DIR_TO_REMOVE… */
 export const watchdogScript = `trap : HUP INT TERM
@@ -97,6 +98,7 @@ nothing_guarded() {
   return 0
 }
 while :; do
+  mine=
   read -r mine <"$dir/watchdog"
   [ "$mine" = $$ ] || exit 0
   if past_deadline; then

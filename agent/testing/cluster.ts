@@ -2,10 +2,21 @@
 // what the server says. The server itself comes in from the test (apiserver/in-process.ts).
 
 
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import { bulkPaths } from '../../api/protocol.js';
+import { nodeKind, type Node } from '../../api/node.js';
 import { taskKind, type Task, type TaskSpec } from '../../api/task.js';
 import type { Transport } from '../../api/transport.js';
 import { ApiClient } from '../../client/api-client.js';
+import { SystemClock } from '../../lib/clock.js';
+import { silentLogger } from '../../lib/log.js';
+import { AttemptFiles, attemptKeys } from '../attempt-files.js';
+import { killPid, tryRead } from '../cgroup.js';
+import { detectCgroups } from '../cgroup-detect.js';
+import { isAlive, readStat } from '../proc.js';
+import { ProcessDriver } from '../process-driver.js';
+import { Watchdog } from '../watchdog.js';
 
 export interface TestApi {
   /** As the admin. */
@@ -59,3 +70,29 @@ export async function taskThat<T>(api: TestApi, name: string, wanted: (task: Tas
 
 export const inPhase = (phase: string) => (task: Task | undefined): Task | undefined => (task?.status?.phase === phase ? task : undefined);
 
+/** Resolves when the node's agent has registered it. */
+export async function nodeReady(api: TestApi, nodeName: string): Promise<Node> {
+  for (;;) {
+    const node = await api.user.get<Node>(nodeKind, nodeName).catch(() => undefined);
+    if (node?.status?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True')) return node;
+    await new Promise((resolve) => setTimeout(resolve, 2));
+  }
+}
+
+/** Ends what an agent left running, as the test ends, and removes its data. */
+export async function removeNode(nodeName: string, dataDir: string): Promise<void> {
+  const clock = new SystemClock();
+  const attempts = join(dataDir, 'attempts');
+  for (const key of attemptKeys(attempts)) {
+    const run = AttemptFiles.under(attempts, key).readRun();
+    if (run !== 'nobody' && run && isAlive(run.pid, run.startTicks)) killPid(-run.pid, 'SIGKILL');
+  }
+  const cgroups = detectCgroups(nodeName);
+  const driver = new ProcessDriver({ dataDir, cgroups, watchdog: new Watchdog({ dataDir, cgroups, logger: silentLogger }), clock, logger: silentLogger });
+  await driver.sweep(new Set());
+  await driver.close();
+  const watchdog = Number((tryRead(join(dataDir, 'fence', 'watchdog')) ?? '').trim());
+  await rm(dataDir, { recursive: true, force: true });
+  while (watchdog > 0 && (readStat(watchdog)?.state ?? 'Z') !== 'Z') await new Promise((resolve) => setTimeout(resolve, 10));
+  await driver.close();
+}
