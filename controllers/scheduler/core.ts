@@ -37,6 +37,8 @@ export interface Entry extends Waiting {
   state: 'waiting' | 'assumed' | 'bound' | 'unclear';
   /** Where it holds room, while assumed or bound. */
   nodeName: string;
+  /** Slot of that node. */
+  slot: number;
   /** Span in which the room was taken, see Snapshot.hold. */
   span: number;
   /** Refusals of the server in a row. */
@@ -131,7 +133,7 @@ export class SchedulerCore {
         const entry = group.tasks.first!;
         this.queue.remove(entry, entry.demand);
         entry.state = 'assumed';
-        this.#hold(entry, this.snapshot.nameAt(slot), true);
+        this.#hold(entry, this.snapshot.nameAt(slot), slot, true);
         return entry;
       }
       this.queue.park(group);
@@ -176,7 +178,7 @@ export class SchedulerCore {
     if (!entry) {
       const bound = this.#newEntry(key, task, 'bound');
       this.#entries.set(key, bound);
-      return this.#hold(bound, nodeName, false);
+      return this.#hold(bound, nodeName, this.snapshot.slotFor(nodeName), false);
     }
     const sameSpec = entry.task.metadata.generation === task.metadata.generation;
     entry.task = task;
@@ -189,7 +191,7 @@ export class SchedulerCore {
     this.#release(entry);
     if (!sameSpec) entry.demand = this.#demandOf(task);
     entry.state = 'bound';
-    this.#hold(entry, nodeName, false);
+    this.#hold(entry, nodeName, this.snapshot.slotFor(nodeName), false);
   }
 
   #setPending(key: string, task: Task, entry: Entry | undefined): void {
@@ -235,6 +237,7 @@ export class SchedulerCore {
       createdAt: parseTimestamp(task.metadata.creationTimestamp) ?? 0,
       state,
       nodeName: '',
+      slot: -1,
       span: -1,
       refusals: 0,
       told: toldBefore(task),
@@ -260,14 +263,15 @@ export class SchedulerCore {
     this.queue.add(entry, entry.demand);
   }
 
-  #hold(entry: Entry, nodeName: string, fresh: boolean): void {
+  #hold(entry: Entry, nodeName: string, slot: number, fresh: boolean): void {
     entry.nodeName = nodeName;
-    entry.span = this.snapshot.hold(nodeName, entry.demand.request, fresh);
+    entry.slot = slot;
+    entry.span = this.snapshot.hold(slot, entry.demand.request, fresh);
   }
 
   #release(entry: Entry): void {
     if (!entry.nodeName) return;
-    this.snapshot.release(entry.nodeName, entry.demand.request, entry.span);
+    this.snapshot.release(entry.slot, entry.demand.request, entry.span);
     entry.nodeName = '';
   }
 

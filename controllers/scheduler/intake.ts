@@ -15,7 +15,7 @@ const stride = 64;
 export class Intake {
   readonly #tasks: Pick<Informer<Task>, 'get' | 'values' | 'onChanges'>;
   readonly #nodes: Pick<Informer<Node>, 'get' | 'values' | 'onChanges'>;
-  readonly #changed: () => void;
+  #changed: () => void;
   readonly #taskKeys = new Set<string>();
   readonly #nodeKeys = new Set<string>();
   /** What was there when it opened, until all of it has been told. */
@@ -48,6 +48,8 @@ export class Intake {
 
   close(): void {
     this.#isOpen = false;
+    // Informers keep their handlers, and with them whatever those hold on to.
+    this.#changed = () => {};
     this.#taskKeys.clear();
     this.#nodeKeys.clear();
     this.#firstNodes = undefined;

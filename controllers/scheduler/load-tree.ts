@@ -96,6 +96,8 @@ export class LoadTree {
       if (next < 0) return;
       visited |= 1 << (next - first);
       if (this.#mayFit(mostFree, next)) this.#visit(level - 1, next);
+      // No other child is better than this one promised to be.
+      if (this.#best <= nextLeast) return;
     }
   }
 

@@ -50,7 +50,7 @@ describe('a pick', () => {
         const picker = new Picker({ snapshot });
         for (let i = 0; i < nodes; i++) snapshot.setNode(nodeInfoOf(makeNode(`n${i}`, randomOptions(random))));
         const demands = specs.map((spec) => demandOf(constraintsOf(spec), requestOf(spec, snapshot.resources)));
-        const held: { name: string; demand: Demand; span: number }[] = [];
+        const held: { slot: number; demand: Demand; span: number }[] = [];
         for (let i = 0; i < 300; i++) {
           const change = random.integer(12);
           const name = `n${random.integer(nodes + 3)}`;
@@ -59,7 +59,7 @@ describe('a pick', () => {
           else if (change === 2) snapshot.setMeasured(name, random.integer(4000), random.integer(8e12));
           else if (change < 6 && held.length > 0) {
             const [gone] = held.splice(random.integer(held.length), 1);
-            snapshot.release(gone!.name, gone!.demand.request, gone!.span);
+            snapshot.release(gone!.slot, gone!.demand.request, gone!.span);
           } else if (change === 6 && random.integer(10) === 0) snapshot.nextSpan();
           const demand = demands[random.integer(demands.length)]!;
           const slot = picker.pick(demand);
@@ -69,8 +69,7 @@ describe('a pick', () => {
           if (slot < 0) continue;
           expect(fitting.has(slot)).toBe(true);
           expect(fitting.get(slot)! - Math.min(...fitting.values())).toBeLessThan(2e-3);
-          const picked = snapshot.nameAt(slot);
-          held.push({ name: picked, demand, span: snapshot.hold(picked, demand.request, true) });
+          held.push({ slot, demand, span: snapshot.hold(slot, demand.request, true) });
         }
       }),
       { numRuns: 25 },
@@ -96,9 +95,9 @@ describe('a pick', () => {
       const demand = demandOf(constraintsOf({}), requestOf({}, snapshot.resources));
       for (let i = 0; i < 40; i++) snapshot.setNode(nodeInfoOf(makeNode(`n${i}`)));
       return Array.from({ length: 40 }, () => {
-        const name = snapshot.nameAt(picker.pick(demand));
-        snapshot.hold(name, demand.request, true);
-        return name;
+        const slot = picker.pick(demand);
+        snapshot.hold(slot, demand.request, true);
+        return snapshot.nameAt(slot);
       });
     };
     expect(new Set(order(1)).size).toBe(40);
@@ -124,7 +123,7 @@ describe('the log of touched slots', () => {
     const snapshot = new Snapshot({ random: new SeededRandom(1) });
     snapshot.setNode(nodeInfoOf(makeNode('n')));
     const request = requestOf({}, snapshot.resources);
-    for (let i = 0; i < 20_000; i++) snapshot.release('n', request, snapshot.hold('n', request, true));
+    for (let i = 0; i < 20_000; i++) snapshot.release(0, request, snapshot.hold(0, request, true));
     expect(snapshot.touched.behind(0)).toBeUndefined();
     expect(snapshot.touched.behind(snapshot.touched.end)).toBe(0);
   });

@@ -1,7 +1,7 @@
 // snapshot.ts
 //
-// What the scheduler knows of the nodes: one slot per node, one column of numbers per fact. Kept up to date by small
-// steps, never copied. `free` is allocatable less everything that bound and assumed tasks asked for; an assumption
+// What the scheduler knows of the nodes: one slot per node; one column of numbers per resource, one row of them for what
+// a load is made of. Kept up to date by small steps, never copied. `free` is allocatable less everything that bound and assumed tasks asked for; an assumption
 // counts at once.
 //
 // Readers that keep an order of nodes (load-tree.ts) follow by two means:
@@ -26,6 +26,18 @@ interface Column {
 /** A measured load that fell by less than this is not worth telling anyone. */
 const loadFallMin = 1e-3;
 
+// Facts of a slot. Recent requests are kept for the current span of time and for the one before, taking turns.
+const requestedCpu = 0;
+const requestedMemory = 1;
+const measuredCpu = 2;
+const measuredMemory = 3;
+const recentCpu = 4;
+const recentMemory = 6;
+const allocatableCpu = 8;
+const allocatableMemory = 9;
+const tie = 10;
+const factCount = 11;
+
 export class Snapshot {
   readonly resources = new ResourceTable();
   readonly labels = new LabelIndex();
@@ -49,14 +61,10 @@ export class Snapshot {
   readonly #columns: (Column | undefined)[] = [];
   /** What is held of resources without a column: by id, then slot. Rare: the node once offered it. */
   readonly #orphans = new Map<number, Map<number, number>>();
-  #requestedCpu: Float64Array = new Float64Array(64);
-  #requestedMemory: Float64Array = new Float64Array(64);
-  #measuredCpu: Float64Array = new Float64Array(64);
-  #measuredMemory: Float64Array = new Float64Array(64);
-  /** Requests placed in this span of time and in the one before; see `nextSpan`. */
-  #recentCpu: [Float64Array, Float64Array] = [new Float64Array(64), new Float64Array(64)];
-  #recentMemory: [Float64Array, Float64Array] = [new Float64Array(64), new Float64Array(64)];
-  #ties: Float64Array = new Float64Array(64);
+  /** What a load is made of, side by side per slot: one look at a node touches little memory. */
+  #facts: Float64Array = new Float64Array(64 * factCount);
+  /** Which of the two spans is the current one, see `nextSpan`. */
+  #even = 0;
   #span = 0;
 
   /** @param options.random breaks ties between equally loaded nodes */
@@ -77,9 +85,22 @@ export class Snapshot {
     return this.#slots.get(name);
   }
 
+  /** The slot of a node, made when there is none; to be followed by `hold`. */
+  slotFor(name: string): number {
+    const known = this.#slots.get(name);
+    if (known !== undefined) return known;
+    const slot = this.#freeSlots.pop() ?? this.slotCount++;
+    if (slot >= this.versions.length) this.#grow();
+    this.#slots.set(name, slot);
+    this.#names[slot] = name;
+    this.#holders[slot] = 0;
+    this.#facts[slot * factCount + tie] = this.#random.float();
+    return slot;
+  }
+
   /** Registers a node or replaces what is known of it. Returns false when no decision can differ. */
   setNode(info: NodeInfo): boolean {
-    const slot = this.#ensureSlot(info.name);
+    const slot = this.slotFor(info.name);
     const old = this.#nodes[slot];
     if (old?.identity === info.identity) return false;
     if (!old) this.nodeCount++;
@@ -87,6 +108,7 @@ export class Snapshot {
     this.#nodes[slot] = info;
     for (const name of Object.keys(info.allocatable)) this.#addColumn(this.resources.idOf(name));
     this.#columns.forEach((column, id) => this.#setAllocatable(column, slot, info.allocatable[this.resources.nameOf(id)] ?? (id === tasksId ? Infinity : 0)));
+    this.#copyAllocatable(slot);
     this.#touch(slot);
     return true;
   }
@@ -99,37 +121,36 @@ export class Snapshot {
     this.labels.replace(slot, old.labels, undefined);
     this.#nodes[slot] = undefined;
     for (const column of this.#columns) this.#setAllocatable(column, slot, 0);
-    this.#measuredCpu[slot] = 0;
-    this.#measuredMemory[slot] = 0;
+    this.#copyAllocatable(slot);
+    this.#facts[slot * factCount + measuredCpu] = 0;
+    this.#facts[slot * factCount + measuredMemory] = 0;
     this.#touch(slot);
     this.#freeSlotIfUnused(slot);
   }
 
   /**
-   * Takes room on a node, registered or not.
+   * Takes room on a node, registered or not; its slot stays its own until all room is given back.
    * @param fresh placed just now: nothing that was measured can include it yet
    * @returns what `release` wants back
    */
-  hold(nodeName: string, request: ResourceRequest, fresh: boolean): number {
-    const slot = this.#ensureSlot(nodeName);
+  hold(slot: number, request: ResourceRequest, fresh: boolean): number {
     this.#holders[slot]!++;
     this.#take(slot, request, 1);
     if (!fresh) return -1;
-    this.#recentCpu[0][slot]! += request.scoredCpu;
-    this.#recentMemory[0][slot]! += request.scoredMemory;
+    this.#facts[slot * factCount + recentCpu + this.#even]! += request.scoredCpu;
+    this.#facts[slot * factCount + recentMemory + this.#even]! += request.scoredMemory;
     return this.#span;
   }
 
   /** @param span what `hold` returned */
-  release(nodeName: string, request: ResourceRequest, span: number): void {
-    const slot = this.#slots.get(nodeName);
-    if (slot === undefined) return;
+  release(slot: number, request: ResourceRequest, span: number): void {
     this.#holders[slot]!--;
     this.#take(slot, request, -1);
     const age = this.#span - span;
     if (span >= 0 && age <= 1) {
-      this.#recentCpu[age]![slot]! -= request.scoredCpu;
-      this.#recentMemory[age]![slot]! -= request.scoredMemory;
+      const which = this.#even ^ age;
+      this.#facts[slot * factCount + recentCpu + which]! -= request.scoredCpu;
+      this.#facts[slot * factCount + recentMemory + which]! -= request.scoredMemory;
     }
     this.#touch(slot);
     this.#freeSlotIfUnused(slot);
@@ -139,35 +160,36 @@ export class Snapshot {
   setMeasured(nodeName: string, cpu: number, memory: number): void {
     const slot = this.#slots.get(nodeName);
     if (slot === undefined || !this.#nodes[slot]) return;
-    const oldCpu = this.#measuredCpu[slot]!;
-    const oldMemory = this.#measuredMemory[slot]!;
+    const facts = this.#facts;
+    const at = slot * factCount;
+    const oldCpu = facts[at + measuredCpu]!;
+    const oldMemory = facts[at + measuredMemory]!;
     const before = this.loadAt(slot, 0, 0);
-    this.#measuredCpu[slot] = cpu;
-    this.#measuredMemory[slot] = memory;
+    facts[at + measuredCpu] = cpu;
+    facts[at + measuredMemory] = memory;
     const after = this.loadAt(slot, 0, 0);
     if (after < before - loadFallMin) this.#touch(slot);
     else if (after > before) this.versions[slot]!++;
     else if (after < before) {
       // Kept as it was, or many small falls would add up unseen.
-      this.#measuredCpu[slot] = oldCpu;
-      this.#measuredMemory[slot] = oldMemory;
+      facts[at + measuredCpu] = oldCpu;
+      facts[at + measuredMemory] = oldMemory;
     }
   }
 
   /** A span of time is over; what was placed two spans ago is taken to be part of the measured load now. */
   nextSpan(): void {
     this.#span++;
-    const { slotCount } = this;
-    const [, oldCpu] = this.#recentCpu;
-    const [, oldMemory] = this.#recentMemory;
-    for (let slot = 0; slot < slotCount; slot++) {
-      if (oldCpu[slot] === 0 && oldMemory[slot] === 0) continue;
-      oldCpu[slot] = 0;
-      oldMemory[slot] = 0;
+    this.#even ^= 1;
+    const facts = this.#facts;
+    for (let slot = 0; slot < this.slotCount; slot++) {
+      const cpu = slot * factCount + recentCpu + this.#even;
+      const memory = slot * factCount + recentMemory + this.#even;
+      if (facts[cpu] === 0 && facts[memory] === 0) continue;
+      facts[cpu] = 0;
+      facts[memory] = 0;
       this.#touch(slot);
     }
-    this.#recentCpu.reverse();
-    this.#recentMemory.reverse();
   }
 
   /** One past the highest resource id that has a column. */
@@ -199,15 +221,17 @@ export class Snapshot {
 
   /** Load of the node with so much more on it (thousandths), see score.ts; 1 is full. */
   loadAt(slot: number, cpu: number, memory: number): number {
+    const facts = this.#facts;
+    const at = slot * factCount;
     return loadOf(
-      shareOf(this.#requestedCpu[slot]! + cpu, this.#measuredCpu[slot]!, this.#recentCpu[0][slot]! + this.#recentCpu[1][slot]! + cpu, this.#columns[cpuId]!.allocatable[slot]!),
-      shareOf(this.#requestedMemory[slot]! + memory, this.#measuredMemory[slot]!, this.#recentMemory[0][slot]! + this.#recentMemory[1][slot]! + memory, this.#columns[memoryId]!.allocatable[slot]!),
+      shareOf(facts[at + requestedCpu]! + cpu, facts[at + measuredCpu]!, facts[at + recentCpu]! + facts[at + recentCpu + 1]! + cpu, facts[at + allocatableCpu]!),
+      shareOf(facts[at + requestedMemory]! + memory, facts[at + measuredMemory]!, facts[at + recentMemory]! + facts[at + recentMemory + 1]! + memory, facts[at + allocatableMemory]!),
     );
   }
 
   /** In [0, 1): decides between equals. */
   tieAt(slot: number): number {
-    return this.#ties[slot]!;
+    return this.#facts[slot * factCount + tie]!;
   }
 
   #take(slot: number, request: ResourceRequest, sign: 1 | -1): void {
@@ -218,8 +242,8 @@ export class Snapshot {
       if (column) column.free[slot]! -= sign * amounts[i]!;
       else this.#takeOrphan(id, slot, sign * amounts[i]!);
     }
-    this.#requestedCpu[slot]! += sign * request.scoredCpu;
-    this.#requestedMemory[slot]! += sign * request.scoredMemory;
+    this.#facts[slot * factCount + requestedCpu]! += sign * request.scoredCpu;
+    this.#facts[slot * factCount + requestedMemory]! += sign * request.scoredMemory;
     this.versions[slot]!++;
   }
 
@@ -237,18 +261,6 @@ export class Snapshot {
     this.touched.push(slot, this.slotCount);
   }
 
-  #ensureSlot(name: string): number {
-    const known = this.#slots.get(name);
-    if (known !== undefined) return known;
-    const slot = this.#freeSlots.pop() ?? this.slotCount++;
-    if (slot >= this.versions.length) this.#grow();
-    this.#slots.set(name, slot);
-    this.#names[slot] = name;
-    this.#holders[slot] = 0;
-    this.#ties[slot] = this.#random.float();
-    return slot;
-  }
-
   #freeSlotIfUnused(slot: number): void {
     if (this.#nodes[slot] || this.#holders[slot]! > 0) return;
     this.#slots.delete(this.#names[slot]!);
@@ -262,6 +274,11 @@ export class Snapshot {
     const amount = allocatable === Infinity ? Number.MAX_SAFE_INTEGER : allocatable;
     column.free[slot]! += amount - column.allocatable[slot]!;
     column.allocatable[slot] = amount;
+  }
+
+  #copyAllocatable(slot: number): void {
+    this.#facts[slot * factCount + allocatableCpu] = this.allocatableAt(slot, cpuId);
+    this.#facts[slot * factCount + allocatableMemory] = this.allocatableAt(slot, memoryId);
   }
 
   #addColumn(id: number): void {
@@ -291,12 +308,8 @@ export class Snapshot {
       column.free = grown(column.free);
       column.allocatable = grown(column.allocatable);
     }
-    this.#requestedCpu = grown(this.#requestedCpu);
-    this.#requestedMemory = grown(this.#requestedMemory);
-    this.#measuredCpu = grown(this.#measuredCpu);
-    this.#measuredMemory = grown(this.#measuredMemory);
-    this.#recentCpu = [grown(this.#recentCpu[0]), grown(this.#recentCpu[1])];
-    this.#recentMemory = [grown(this.#recentMemory[0]), grown(this.#recentMemory[1])];
-    this.#ties = grown(this.#ties);
+    const facts = new Float64Array(length * factCount);
+    facts.set(this.#facts);
+    this.#facts = facts;
   }
 }
