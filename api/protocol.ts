@@ -133,7 +133,8 @@ export interface NodeLoadList {
 
 /**
  * GET /api/v1/nodes/NAME/tunnel upgrades to a WebSocket of this subprotocol. Over it the server opens streams to the
- * agent (lib/mux.ts); the first frame of a stream is a TunnelRequest in JSON.
+ * agent (lib/mux.ts); each is opened with a TunnelRequest in JSON. The agent answers with bytes, or refuses by resetting
+ * the stream with a Status in JSON as the reason.
  */
 export const tunnelProtocol = 'tunnel.taskplane.dev';
 

@@ -105,7 +105,7 @@ async function writeStream(body: (output: ReplyOutput) => void | Promise<void>, 
   if (stop.aborted) abort();
   try {
     await body({
-      write: (chunk) => void response.write(chunk),
+      write: (chunk) => void (response.destroyed || response.write(chunk)),
       get bufferedBytes() {
         return response.writableLength;
       },

@@ -2,15 +2,15 @@
 
 import { badRequest, type Status } from '../../api/errors.js';
 import type { KindDefinition } from '../../api/kind.js';
-import type { Caller, DeleteOptions, ObjectTarget, PatchType, Rendered, ResourceService, Target } from '../resources/service.js';
+import type { Caller, DeleteOptions, ListReply, ObjectTarget, PatchType, Rendered, ResourceService, Target } from '../resources/service.js';
 import { negotiateShape } from './accept.js';
 import { asObject, bodyBytesMax, decodeBody, decodePatch, isMapping, patchType } from './decode.js';
 import { methodNotAllowed, statusReply } from './errors.js';
-import { textReply, type ServerReply, type ServerRequest } from './message.js';
+import { jsonType, textReply, type ServerReply, type ServerRequest } from './message.js';
 import { deleteOptions, flag, listQuery, readOptions, watchQuery, writeOptions } from './query.js';
 import type { ResourceRoute, Verb } from './route.js';
 import { defaultVerbs } from './subresources.js';
-import { includeObject, shaperFor, type Shaper } from './table.js';
+import { includeObject, objectsPerPart, shaperFor, type Shaper } from './table.js';
 import { WatchReply } from './watch-reply.js';
 
 export interface ResourceRequest {
@@ -62,7 +62,7 @@ export class ResourceRequests {
   async #list(asked: ResourceRequest, target: Target): Promise<ServerReply> {
     const shaper = this.#shaper(asked, true);
     const reply = await this.#resources.list(asked.caller, target, listQuery(asked.request.query));
-    return textReply(200, shaper.list(reply));
+    return listReply(shaper, reply);
   }
 
   async #watch({ request, route, kind, caller }: ResourceRequest, target: Target): Promise<ServerReply> {
@@ -99,7 +99,7 @@ export class ResourceRequests {
     if (asked.kind.namespaced && target.namespace === undefined) throw methodNotAllowed();
     const query = listQuery(asked.request.query);
     const options = await readDeleteOptions(asked.request);
-    return textReply(200, this.#shaper(asked, true).list(await this.#resources.deleteCollection(asked.caller, target, query, options)));
+    return listReply(this.#shaper(asked, true), await this.#resources.deleteCollection(asked.caller, target, query, options));
   }
 
   #shaper({ request, kind }: ResourceRequest, collection: boolean): Shaper {
@@ -121,6 +121,31 @@ async function readDeleteOptions(request: ServerRequest): Promise<DeleteOptions>
   const { kind } = value;
   if (kind !== undefined && kind !== 'DeleteOptions') throw badRequest(`the kind in the data (${String(kind)}) does not match the expected kind (DeleteOptions)`);
   return deleteOptions(request.query, value);
+}
+
+/** Bytes of a long list that wait for the client before more are made. */
+const listBufferBytesMax = 1024 * 1024;
+
+function listReply(shaper: Shaper, reply: ListReply): ServerReply {
+  const parts = shaper.list(reply);
+  if (reply.items.length <= objectsPerPart) return textReply(200, [...parts].join(''));
+  return {
+    status: 200,
+    headers: { 'content-type': jsonType },
+    async body(output) {
+      for (const part of parts) {
+        output.write(part);
+        if (output.bufferedBytes > listBufferBytesMax) await output.drained();
+        else await turn();
+      }
+      output.end();
+    },
+  };
+}
+
+/** Lets everything else that is ready go first. */
+function turn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
 }
 
 function deletedReply(result: Rendered | Status): ServerReply {

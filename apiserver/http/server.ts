@@ -4,7 +4,7 @@
 import { once } from 'node:events';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer, type Server } from 'node:https';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import { badRequest } from '../../api/errors.js';
 import type { Clock } from '../../lib/clock.js';
@@ -22,14 +22,15 @@ const keepAliveMs = 100_000;
 const headersMsMax = 110_000;
 /** A request must have arrived whole within this. */
 const requestMsMax = 120_000;
-/** Requests in flight have this long to finish when the server stops. */
-const stoppingMsMax = 5_000;
+const stoppingMsDefault = 5_000;
 
 export interface HttpsServerOptions {
   handler: Handler;
   tunnels: Tunnels;
   tls: { ca: string; cert: string; key: string };
   listen: { host: string; port: number };
+  /** Requests in flight have this long to finish when the server stops. @default 5,000 */
+  stoppingMs?: number;
   clock: Clock;
   logger: Logger;
 }
@@ -39,6 +40,8 @@ export class HttpsServer {
   readonly #stopping = new AbortController();
   readonly #server: Server;
   readonly #tunnelServer: TunnelServer;
+  /** Every connection, also those that became tunnels or never got through their handshake: node:http forgets these. */
+  readonly #sockets = new Set<Socket>();
 
   constructor(options: HttpsServerOptions) {
     this.#options = options;
@@ -61,6 +64,10 @@ export class HttpsServer {
       (request, response) => (isResourcePath(request.url ?? '') ? serve(request, response) : app(request, response)),
     );
     this.#server.on('upgrade', (request, socket, head) => this.#tunnelServer.upgrade(request, socket, head, userOfSocket(request.socket as TLSSocket)));
+    this.#server.on('connection', (socket: Socket) => {
+      this.#sockets.add(socket);
+      socket.once('close', () => this.#sockets.delete(socket));
+    });
     this.#server.on('clientError', (error: NodeJS.ErrnoException, socket) => refuseBytes(error, socket as TLSSocket));
   }
 
@@ -73,16 +80,22 @@ export class HttpsServer {
     return (this.#server.address() as AddressInfo).port;
   }
 
-  /** Serves until the signal aborts, then lets requests finish and ends streams; what has not ended after 5 s is cut. */
+  /** Serves until the signal aborts, then lets requests finish and ends streams; what has not ended in time is cut. */
   async run(signal: AbortSignal): Promise<void> {
     await aborted(signal);
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
     this.#stopping.abort();
     this.#tunnelServer.close();
     this.#options.tunnels.closeAll();
-    const timer = this.#options.clock.timer(stoppingMsMax, () => this.#server.closeAllConnections(), { unref: true });
+    const { clock, stoppingMs = stoppingMsDefault } = this.#options;
+    const timer = clock.timer(stoppingMs, () => this.#cut());
     await closed;
     timer.cancel();
+  }
+
+  #cut(): void {
+    this.#options.logger.warn('Connections that have not ended in time are cut.', { connections: this.#sockets.size });
+    for (const socket of this.#sockets) socket.destroy();
   }
 
   async #serve(incoming: IncomingMessage, response: ServerResponse): Promise<void> {

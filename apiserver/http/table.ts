@@ -22,7 +22,8 @@ export function includeObject(query: URLSearchParams): IncludeObject {
 /** Turns objects into the shape that the client asked for. One per request. */
 export interface Shaper {
   object(rendered: Rendered): string;
-  list(reply: ListReply): string;
+  /** The text in parts of some hundred objects each, made as they are taken: one whole would hold up everybody else. */
+  list(reply: ListReply): Iterable<string>;
   /** The object of a watch event. The first table carries the columns, later ones need not. */
   event(rendered: Rendered): string;
   bookmark(rendered: Rendered): string;
@@ -35,11 +36,11 @@ export function shaperFor(kind: KindDefinition, { shape, version }: NegotiatedSh
   if (shape === 'metadata') {
     const head = `{"kind":"PartialObjectMetadataList","apiVersion":"meta.k8s.io/${version}","metadata":`;
     const one = (rendered: Rendered): string => partialMetadata(rendered, version);
-    return { object: one, event: one, bookmark: one, list: (reply) => listText(head, reply, one) };
+    return { object: one, event: one, bookmark: one, list: (reply) => listParts(`${head}${listMeta(reply)},"items":[`, reply, one) };
   }
   const head = `{"kind":"${kind.kind}List","apiVersion":"${apiVersion}","metadata":`;
   const one = (rendered: Rendered): string => rendered.json;
-  return { object: one, event: one, bookmark: one, list: (reply) => listText(head, reply, one) };
+  return { object: one, event: one, bookmark: one, list: (reply) => listParts(`${head}${listMeta(reply)},"items":[`, reply, one) };
 }
 
 function listMeta(reply: ListReply): string {
@@ -47,14 +48,22 @@ function listMeta(reply: ListReply): string {
   return JSON.stringify({ resourceVersion, ...(token ? { continue: token } : {}), ...(remainingItemCount === undefined ? {} : { remainingItemCount }) });
 }
 
-function listText(head: string, reply: ListReply, one: (rendered: Rendered) => string): string {
-  let text = `${head}${listMeta(reply)},"items":[`;
-  let first = true;
+/** Objects whose text is made in one go. */
+export const objectsPerPart = 500;
+
+function* listParts(head: string, reply: ListReply, one: (rendered: Rendered) => string): Iterable<string> {
+  let text = head;
+  let inPart = 0;
+  let separator = '';
   for (const item of reply.items) {
-    text += first ? one(item) : `,${one(item)}`;
-    first = false;
+    text += separator + one(item);
+    separator = ',';
+    if (++inPart < objectsPerPart) continue;
+    yield text;
+    text = '';
+    inPart = 0;
   }
-  return `${text}]}\n`;
+  yield `${text}]}\n`;
 }
 
 function partialMetadata(rendered: Rendered, version: string): string {
@@ -65,8 +74,9 @@ function tableShaper(kind: KindDefinition, version: 'v1' | 'v1beta1', include: I
   const columns = JSON.stringify(
     kind.columns.map(({ name, type, format, description, priority }) => ({ name, type, format: format ?? '', description, priority })),
   );
-  const table = (meta: string, columnsText: string, rows: string): string =>
-    `{"kind":"Table","apiVersion":"meta.k8s.io/${version}","metadata":${meta},"columnDefinitions":${columnsText},"rows":[${rows}]}`;
+  const head = (meta: string, columnsText: string): string =>
+    `{"kind":"Table","apiVersion":"meta.k8s.io/${version}","metadata":${meta},"columnDefinitions":${columnsText},"rows":[`;
+  const table = (meta: string, columnsText: string, rows: string): string => `${head(meta, columnsText)}${rows}]}`;
   const row = (rendered: Rendered, at: number): string => {
     const cells = JSON.stringify(kind.columns.map((column) => column.cell(rendered.object, at)));
     if (include === 'None') return `{"cells":${cells},"object":null}`;
@@ -83,7 +93,7 @@ function tableShaper(kind: KindDefinition, version: 'v1' | 'v1beta1', include: I
     object: (rendered) => table(metaOf(rendered), columns, row(rendered, now())),
     list(reply) {
       const at = now();
-      return `${table(listMeta(reply), columns, reply.items.map((item) => row(item, at)).join(','))}\n`;
+      return listParts(head(listMeta(reply), columns), reply, (item) => row(item, at));
     },
     event: (rendered) => table(metaOf(rendered), eventColumns(), row(rendered, now())),
     bookmark: (rendered) => table(bookmarkMeta(rendered), eventColumns(), ''),
