@@ -1,0 +1,94 @@
+import { describe, expect, it } from '@jest/globals';
+import type { PresenceRequest, PresenceResponse } from '../api/protocol.js';
+import { FakeClock } from '../lib/fake-clock.js';
+import { silentLogger } from '../lib/log.js';
+import { Fence, marginsMs, type FenceKeeper } from './fence.js';
+
+const ttlMs = 8_000;
+
+function world(answer: (request: PresenceRequest) => PresenceResponse | Promise<PresenceResponse>, keeper?: FenceKeeper) {
+  const clock = new FakeClock();
+  const asked: PresenceRequest[] = [];
+  let registrations = 0;
+  const fence = new Fence({
+    presence: async (request) => {
+      asked.push(request);
+      return answer(request);
+    },
+    load: () => ({ cpuMilli: 0, memoryBytes: 0, loadAverage: 0 }),
+    register: () => {
+      registrations++;
+      return Promise.resolve();
+    },
+    session: 's',
+    keeper,
+    clock,
+    logger: silentLogger,
+  });
+  const stop = new AbortController();
+  const run = fence.run(stop.signal);
+  return {
+    clock, fence, asked, registrations: () => registrations,
+    async end() {
+      stop.abort();
+      await clock.advance(0);
+      await run;
+      expect(clock.pendingTimers).toBe(0);
+    },
+  };
+}
+
+describe('Fence', () => {
+  it('announces itself once and renews four times per time to live', async () => {
+    const { clock, fence, asked, end } = world(() => ({ present: true, ttlMs }));
+    await clock.advance(ttlMs);
+    expect(asked.map(({ announce }) => announce)).toEqual([true, false, false, false, false]);
+    expect(fence.open).toBe(true);
+    await end();
+  });
+
+  it('kills what it guards before the server may think it gone, counted from sending', async () => {
+    let away = false;
+    const { clock, fence, end } = world(() => (away ? new Promise<never>(() => undefined) : { present: true, ttlMs }));
+    await clock.advance(1);
+    const sentAt = 0;
+    away = true;
+    let killedAt = NaN;
+    const release = fence.guard('k', () => (killedAt = clock.monotonic()));
+    await clock.advance(2 * ttlMs);
+    expect(killedAt).toBe(sentAt + ttlMs - marginsMs(ttlMs).agent);
+    expect(fence.open).toBe(false);
+    release();
+    await end();
+  });
+
+  it('comes back only when all that it guarded has ended', async () => {
+    let lapsed = false;
+    const { clock, fence, asked, registrations, end } = world(({ announce }) => ({ present: !lapsed || announce, ttlMs }));
+    await clock.advance(1);
+    let killed = 0;
+    const release = fence.guard('k', () => killed++);
+    lapsed = true;
+    await clock.advance(ttlMs);
+    expect(killed).toBe(1);
+    expect(asked.filter(({ announce }) => announce)).toHaveLength(1);
+    release();
+    await clock.advance(1);
+    expect(asked.filter(({ announce }) => announce)).toHaveLength(2);
+    expect(registrations()).toBe(2);
+    expect(fence.open).toBe(true);
+    await end();
+  });
+
+  it('takes over the deadline of the agent before', async () => {
+    const deadlines: number[] = [];
+    const keeper: FenceKeeper = { uptime: () => 1_000, readDeadline: () => 1_100, setDeadline: (centiseconds) => deadlines.push(centiseconds) };
+    const { clock, fence, end } = world(() => new Promise<never>(() => undefined), keeper);
+    fence.inherit();
+    expect(fence.open).toBe(true);
+    await clock.advance(1_000);
+    expect(fence.open).toBe(false);
+    expect(deadlines).toEqual([]);
+    await end();
+  });
+});

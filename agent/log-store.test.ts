@@ -1,0 +1,96 @@
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdirSync, openSync, closeSync, statSync, writeFileSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { SystemClock } from '../lib/clock.js';
+import { FakeClock } from '../lib/fake-clock.js';
+import { silentLogger } from '../lib/log.js';
+import { readLog, type LogQuery } from './log-reader.js';
+import { LogStore, readStart, type LogKeep } from './log-store.js';
+
+const key = 'u-1-1';
+
+describe('LogStore', () => {
+  let dataDir: string;
+  let dir: string;
+  beforeEach(async () => {
+    dataDir = await mkdtemp(join(tmpdir(), 'taskplane-logs-'));
+    dir = join(dataDir, 'attempts', key);
+    mkdirSync(dir, { recursive: true });
+  });
+  afterEach(() => rm(dataDir, { recursive: true, force: true }));
+
+  const store = (keep: Partial<LogKeep> = {}, clock = new FakeClock()): LogStore => new LogStore({ dataDir, keep, clock, logger: silentLogger });
+
+  async function read(parts: Partial<LogQuery> = {}): Promise<string> {
+    let text = '';
+    for await (const chunk of readLog({ dir, follow: false, running: () => false, onEnd: () => () => undefined, clock: new SystemClock(), signal: new AbortController().signal, ...parts })) text += chunk.toString();
+    return text;
+  }
+
+  it('keeps the newest part of what a fast writer appends, without a gap and from the start of a line', async () => {
+    const fd = openSync(join(dir, 'output.log'), 'a', 0o600);
+    const writer = spawn('sh', ['-c', 'i=0; while [ $i -lt 200000 ]; do echo "line $i of many that are written"; i=$((i+1)); done'], { stdio: ['ignore', fd, 'ignore'] });
+    closeSync(fd);
+    const logs = store({ bytesPerAttempt: 256 * 1024 });
+    logs.started(key);
+    const ended = once(writer, 'exit');
+    let over = false;
+    void ended.then(() => (over = true));
+    while (!over) {
+      await logs.bound(key);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    await logs.bound(key);
+    expect(readStart(dir)).toBeGreaterThan(0);
+    expect(statSync(join(dir, 'output.log')).blocks * 512).toBeLessThan(1024 * 1024);
+    const lines = (await read()).trimEnd().split('\n').map((line) => Number(/^line (\d+) of many that are written$/.exec(line)![1]));
+    expect(lines.at(-1)).toBe(199_999);
+    expect(lines.length * 36).toBeGreaterThan(256 * 1024);
+    lines.forEach((line, index) => expect(line).toBe(lines[0]! + index));
+  });
+
+  it.each([
+    [0, ''], [1, 'c\n'], [2, 'b\nc\n'], [3, 'a\nb\nc\n'], [9, 'a\nb\nc\n'],
+  ])('reads the last %i lines', async (tailLines, expected) => {
+    writeFileSync(join(dir, 'output.log'), 'a\nb\nc\n');
+    expect(await read({ tailLines })).toBe(expected);
+  });
+
+  it('counts a last line without an end as a line', async () => {
+    writeFileSync(join(dir, 'output.log'), 'a\nb\nc');
+    expect(await read({ tailLines: 2 })).toBe('b\nc');
+    expect(await read({ limitBytes: 3 })).toBe('a\nb');
+  });
+
+  it('reads across the copy that stands in where files cannot be cut', async () => {
+    writeFileSync(join(dir, 'output.1'), 'a\nb\n');
+    writeFileSync(join(dir, 'output.log'), 'c\nd\n');
+    expect(await read()).toBe('a\nb\nc\nd\n');
+    expect(await read({ tailLines: 3 })).toBe('b\nc\nd\n');
+    expect(await read({ tailLines: 2 })).toBe('c\nd\n');
+  });
+
+  it('keeps the newest ended attempts and removes the others', async () => {
+    const logs = store({ attempts: 2 });
+    for (const name of ['a-1-1', 'b-1-1', 'c-1-1']) {
+      mkdirSync(join(dataDir, 'attempts', name));
+      logs.started(name);
+      logs.ended(name);
+    }
+    const stop = new AbortController();
+    stop.abort();
+    await logs.run(stop.signal);
+    expect(['a-1-1', 'b-1-1', 'c-1-1'].map((name) => existsSync(join(dataDir, 'attempts', name)))).toEqual([false, true, true]);
+  });
+
+  it('finds the newest attempt, or the one asked for', () => {
+    for (const name of ['u-1-2', 'u-2-10']) mkdirSync(join(dataDir, 'attempts', name));
+    expect(store().find('u', undefined)?.key).toBe('u-2-10');
+    expect(store().find('u', 2)?.key).toBe('u-1-2');
+    expect(store().find('u', 3)).toBeUndefined();
+  });
+});
