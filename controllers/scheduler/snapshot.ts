@@ -1,8 +1,8 @@
 // snapshot.ts
 //
 // What the scheduler knows of the nodes: one slot per node; one column of numbers per resource, one row of them for what
-// a load is made of. Kept up to date by small steps, never copied. `free` is allocatable less everything that bound and assumed tasks asked for; an assumption
-// counts at once.
+// a load is made of. Kept up to date by small steps, never copied. `free` is allocatable less everything that bound and
+// assumed tasks asked for; an assumption counts at once.
 //
 // Readers that keep an order of nodes (load-tree.ts) follow by two means:
 //   versions   changes with every change of a slot, for better or worse
