@@ -3,8 +3,7 @@
 // The directory of one attempt, which outlives agent and process:
 //
 //   run         who runs it (wrapper.ts); created exclusively, so an attempt runs at most once
-//   exit        its exit code, a number and a newline
-//   shell.log   what the wrapper's shell had to say (whether a signal ended the command)
+//   exit        what the wrapper's shell had to say (whether a signal ended the command), and last the exit code
 //   output.log  standard output and error of the command; log-store.ts keeps it bounded
 //   work/       working directory, when the task names none
 
@@ -54,7 +53,7 @@ export class AttemptFiles {
     const output = openSync(this.outputPath, flags, 0o600);
     let shell: number;
     try {
-      shell = openSync(join(this.dir, 'shell.log'), flags, 0o600);
+      shell = openSync(join(this.dir, 'exit'), flags, 0o600);
     } catch (error) {
       closeSync(output);
       throw error;
@@ -98,15 +97,16 @@ export class AttemptFiles {
   /** The exit code with the signal that the shell saw, once the command has ended. */
   readExit(): { exitCode: number; signal?: string; finishedAt: number } | undefined {
     const path = join(this.dir, 'exit');
-    const text = readText(path);
-    if (!text || !/^\d+\n$/.test(text)) return undefined;
-    const exitCode = Number(text);
-    const signal = exitCode > 128 && this.readShellLog() ? signalName(exitCode - 128) : undefined;
+    const match = /^((?:.*\n)*)(\d+)\n$/.exec(readText(path) ?? '');
+    if (!match) return undefined;
+    const exitCode = Number(match[2]);
+    const signal = exitCode > 128 && match[1] ? signalName(exitCode - 128) : undefined;
     return { exitCode, ...(signal ? { signal } : {}), finishedAt: statSync(path).mtimeMs };
   }
 
-  readShellLog(): string {
-    return readText(join(this.dir, 'shell.log'))?.trim() ?? '';
+  /** All that the wrapper's shell had to say. */
+  readShellWords(): string {
+    return readText(join(this.dir, 'exit'))?.trim() ?? '';
   }
 }
 

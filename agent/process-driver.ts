@@ -133,7 +133,7 @@ export class ProcessDriver implements Driver {
     if (files.claimForNobody()) return 'never-started';
     let run = files.readRun();
     // A wrapper that has claimed the attempt writes its name within the same instant, if it lives.
-    for (let tries = 0; run === undefined && tries < 20 && !existsSync(join(files.dir, 'exit')); tries++) {
+    for (let tries = 0; run === undefined && tries < 20 && !files.readExit(); tries++) {
       await sleep(clock, 25);
       run = files.readRun();
     }

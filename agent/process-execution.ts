@@ -140,7 +140,7 @@ export class ProcessExecution implements Execution {
     if (exit) return this.#ended.resolve({ ...exit, oomKilled: oomKilled && exit.exitCode !== 0, ...with_ });
     if (oomKilled) return this.#ended.resolve({ exitCode: 137, signal: 'SIGKILL', oomKilled, finishedAt, ...with_ });
     if (signal) return this.#ended.resolve({ exitCode: 128 + signalNumber(signal), signal, oomKilled, killed: true, finishedAt, ...with_ });
-    logger.warn('an attempt ended without an exit code', { attempt: key, wrapperExit: code, shell: files.readShellLog() });
+    logger.warn('an attempt ended without an exit code', { attempt: key, wrapperExit: code, shell: files.readShellWords() });
     this.#ended.resolve({ vanished: true, finishedAt, ...with_ });
   }
 }

@@ -3,14 +3,14 @@
 // Keeps the helper process of wrapper.ts (watchdogScript) and the files it reads:
 //
 //   fence/deadline       hundredths of a second of /proc/uptime; replaced by rename at each renewal of presence
-//   fence/guarded/KEY    how to kill one attempt
+//   fence/guarded/N      how to kill one attempt; emptied and used again, because creating files is what costs
 //   fence/watchdog       pid of the watchdog in charge
 //
 // It is started with the first attempt to guard, and again whenever it ends while the agent lives.
 
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, renameSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Logger } from '../lib/log.js';
 import type { AttemptGroup, Cgroups } from './cgroup.js';
@@ -22,6 +22,9 @@ export class Watchdog {
   readonly #guarded: string;
   readonly #cgroups: Cgroups | undefined;
   readonly #logger: Logger;
+  /** File name by attempt key. */
+  readonly #slots = new Map<string, string>();
+  readonly #free: string[] = [];
   #wanted = false;
   #child: ChildProcess | undefined;
 
@@ -31,6 +34,11 @@ export class Watchdog {
     this.#cgroups = options.cgroups;
     this.#logger = options.logger;
     mkdirSync(this.#guarded, { recursive: true, mode: 0o700 });
+    for (const slot of readdirSync(this.#guarded)) {
+      const key = readFileSync(join(this.#guarded, slot), 'utf8').split('\n')[3];
+      if (key) this.#slots.set(key, slot);
+      else this.#free.push(slot);
+    }
     writeFileSync(join(this.#dir, 'watchdog.sh'), watchdogScript, { mode: 0o600 });
   }
 
@@ -62,28 +70,34 @@ export class Watchdog {
 
   /** Call before the attempt's process exists. */
   guard(key: string, group: AttemptGroup | undefined, attemptDir: string): void {
-    writeFileSync(join(this.#guarded, key), `${group?.killFile ?? '-'}\n${group && !group.killFile ? group.procsFiles[0] : '-'}\n${attemptDir}\n`, { mode: 0o600 });
+    const slot = this.#slots.get(key) ?? this.#free.pop() ?? String(this.#slots.size);
+    this.#slots.set(key, slot);
+    writeFileSync(join(this.#guarded, slot), `${group?.killFile ?? '-'}\n${group && !group.killFile ? group.procsFiles[0] : '-'}\n${attemptDir}\n${key}\n`, { mode: 0o600 });
     this.#ensure();
   }
 
   isGuarded(key: string): boolean {
-    return existsSync(join(this.#guarded, key));
+    return this.#slots.has(key);
   }
 
   /** Releases all others. */
   retain(keep: ReadonlySet<string>): void {
-    for (const key of readdirSync(this.#guarded)) if (!keep.has(key)) this.release(key);
+    for (const key of [...this.#slots.keys()]) if (!keep.has(key)) this.release(key);
   }
 
   release(key: string): void {
-    rmSync(join(this.#guarded, key), { force: true });
+    const slot = this.#slots.get(key);
+    if (slot === undefined) return;
+    truncateSync(join(this.#guarded, slot));
+    this.#slots.delete(key);
+    this.#free.push(slot);
   }
 
   /** The agent goes. The watchdog stays while there is something to guard, and then ends by itself. */
   async close(): Promise<void> {
     this.#wanted = false;
     const child = this.#child;
-    if (!child || readdirSync(this.#guarded).length > 0) return;
+    if (!child || this.#slots.size > 0) return;
     const gone = once(child, 'exit');
     // With the `sleep` that it waits in, which would keep its cgroup in use.
     if (child.pid !== undefined) killGroup(child.pid);

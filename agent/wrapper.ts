@@ -6,16 +6,16 @@
 // The wrapper starts one attempt and writes down how it ended:
 //
 //   join the cgroups → claim the attempt (create `run`, which must not exist) → look at the fence → run the command in the
-//   foreground → write `exit` → kill whatever the command left behind, itself included
+//   foreground → complete `exit` → kill whatever the command left behind, itself included
 //
 // - `run` is created exclusively, by the wrapper or by an agent that recovers the attempt and wants it never to run:
 //   whoever is first decides, so an attempt runs at most once, whatever was killed when.
 // - A signal to the whole process group reaches the wrapper too: its traps do nothing, so that it lives to see the
 //   command end, and the command itself starts with default actions.
-// - The shell says on its own standard error (`shell.log`) when the command was ended by a signal; exit code 137 without
-//   such a word is an exit code like any other. Hence the subshell: the redirection must not be the shell's own. Shells
+// - Its standard error is `exit`. The shell says there when the command was ended by a signal; exit code 137 without such
+//   a word before it is an exit code like any other. Hence the subshell: the redirection must not be the shell's own. Shells
 //   are silent about SIGINT and SIGPIPE, which therefore read as exit codes 130 and 141.
-// - `exit` is one write of a few bytes, complete if it ends in a newline.
+// - `exit` is complete when its last line is a number. One file for both, because creating files is what costs.
 //
 // Its variables have names that no task uses, since the shell would hand changed values on to the command.
 
@@ -41,17 +41,18 @@ if [ -n "$__taskplane_fence" ]; then
 fi
 (exec "$@") 2>&1
 __taskplane_code=$?
-echo "$__taskplane_code" >"$__taskplane_dir/exit"
+echo "$__taskplane_code" >&2
 if [ -n "$__taskplane_kill" ]; then echo 1 >"$__taskplane_kill"; else kill -KILL 0; fi
 `;
 
 // The watchdog guards the fence (fence.ts) while the agent may be dead. Twice a second it looks at the deadline, in
 // hundredths of a second of /proc/uptime; once that has passed it kills all that is listed in the directory `guarded`,
-// one file per attempt:
+// one file per attempt (empty ones wait for the next):
 //
 //   line 1  cgroup.kill file, or -
 //   line 2  cgroup.procs file, or -
 //   line 3  directory of the attempt, whose `run` names the leader of a process group
+//   line 4  key of the attempt
 //
 // It ends when another watchdog has put its pid into `watchdog` (or the directory is gone), or when the agent is gone and
 // nothing is listed.
@@ -80,7 +81,7 @@ past_deadline() {
 }
 kill_guarded() {
   for file in "$dir"/guarded/*; do
-    [ -f "$file" ] || continue
+    [ -s "$file" ] || continue
     { read -r kill_file; read -r procs_file; read -r attempt; } <"$file" || continue
     [ "$kill_file" = - ] || echo 1 >"$kill_file"
     [ "$procs_file" = - ] || while read -r pid; do kill -KILL "$pid"; done <"$procs_file"
@@ -93,7 +94,7 @@ kill_guarded() {
 }
 nothing_guarded() {
   for file in "$dir"/guarded/*; do
-    [ -f "$file" ] && return 1
+    [ -s "$file" ] && return 1
   done
   return 0
 }
