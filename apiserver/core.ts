@@ -49,6 +49,7 @@ export class ApiServerCore {
   readonly tunnels: Tunnels;
   readonly resources: StoredResourceService;
   readonly #options: CoreOptions;
+  readonly #presence: PresenceService;
   readonly #ready = new Deferred<void>();
   #isReady = false;
 
@@ -57,7 +58,7 @@ export class ApiServerCore {
     this.#options = options;
     const resources = (this.resources = new StoredResourceService({ cache, store, clock, random }));
     const { mutator, creator } = resources;
-    const presence = new PresenceService({ cache, presence: store.presence, mutator, clock, random, logger, ...(options.presenceTtlMs === undefined ? {} : { ttlMs: options.presenceTtlMs }) });
+    const presence = (this.#presence = new PresenceService({ cache, presence: store.presence, mutator, clock, random, logger, ...(options.presenceTtlMs === undefined ? {} : { ttlMs: options.presenceTtlMs }) }));
     const leases = `${kindPrefix(leaseKind)}${presenceNamespace}/`;
     const { metrics } = options;
     metrics.readPresence(() => cache.list(leases).items.length);
@@ -99,6 +100,7 @@ export class ApiServerCore {
       try {
         await untilAborted(cache.fresh(), signal);
         await untilAborted(bootstrap(this.resources), signal);
+        await untilAborted(this.#presence.restore(), signal);
         this.#isReady = true;
         this.#ready.resolve();
         return;

@@ -32,6 +32,19 @@ describe('PresenceService', () => {
     expect((await cluster.presence.present('m1', { session: 't', announce: false })).present).toBe(true);
   });
 
+  it('restore makes every node present that was not declared lost, and no other', async () => {
+    const ready = (status: string) => ({ conditions: [{ type: 'Ready', status }] });
+    await cluster.createNode('m2');
+    await cluster.resources.patch(cluster.caller, { ...cluster.target(nodeKind, 'm1'), subresource: 'status' }, 'application/merge-patch+json', { status: ready('True') }, {});
+    await cluster.resources.patch(cluster.caller, { ...cluster.target(nodeKind, 'm2'), subresource: 'status' }, 'application/merge-patch+json', { status: ready('Unknown') }, {});
+    await cluster.presence.restore();
+    expect(await leases()).toMatchObject([{ metadata: { name: 'm1' } }]);
+    const before = await leases();
+    await cluster.presence.restore();
+    expect(await leases()).toEqual(before);
+    expect(await cluster.presence.present('m1', { session: 's', announce: false })).toMatchObject({ present: true });
+  });
+
   it('refuses a node that is not registered, and forgets one that was deleted', async () => {
     await expect(cluster.presence.present('m2', { session: 's', announce: true })).rejects.toMatchObject({ code: 404, message: 'nodes "m2" not found' });
     await cluster.presence.present('m1', { session: 's', announce: true });

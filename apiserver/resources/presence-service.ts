@@ -9,20 +9,24 @@
 import { ApiError, notFound } from '../../api/errors.js';
 import { presenceNamespace, type Lease } from '../../api/lease.js';
 import { microTimestamp, timestamp, type KubeObject } from '../../api/meta.js';
-import { nodeKind } from '../../api/node.js';
+import { isReady, nodeKind, type Node } from '../../api/node.js';
 import type { NodeLoad, NodeLoadList, PresenceResponse } from '../../api/protocol.js';
 import type { Clock } from '../../lib/clock.js';
 import type { Logger } from '../../lib/log.js';
+import { forEachParallel } from '../../lib/parallel.js';
 import type { Random } from '../../lib/random.js';
 import { encodeObject } from '../storage/entry.js';
 import type { PresenceStore } from '../storage/store.js';
 import { readPresenceRequest } from './bulk-requests.js';
 import type { Mutator } from './mutator.js';
 import type { ObjectCache } from './object-cache.js';
-import { objectStoreKey, presenceKey } from './registry-keys.js';
+import { kindPrefix, objectStoreKey, presenceKey } from './registry-keys.js';
 import { toClientError } from './store-errors.js';
 
 export const presenceTtlMsDefault = 8_000;
+
+/** So many presences are restored at a time when the server starts. */
+const restoresMax = 256;
 
 interface Heard {
   session: string;
@@ -93,6 +97,18 @@ export class PresenceService {
     }
   }
 
+  /**
+   * Gives every node that was not declared lost a full time to live from now. Called before the first request is answered: while
+   * this server was away nobody could renew, and that must cost no task (docs/decisions/0003-fencing-by-time.md).
+   */
+  async restore(): Promise<void> {
+    const { cache } = this.#options;
+    const present = cache.list(kindPrefix(nodeKind)).items.filter((entry) => isReady(entry.object as Node));
+    await forEachParallel(present, restoresMax, async ({ object: node }) => {
+      if (node.metadata.name) await this.#keep(node.metadata.name);
+    });
+  }
+
   async #announce(nodeName: string, session: string): Promise<boolean> {
     const { cache, presence, mutator, clock, logger } = this.#options;
     const nodeKey = objectStoreKey(nodeKind, nodeName, undefined);
@@ -109,6 +125,17 @@ export class PresenceService {
     }
     this.#heard.set(nodeName, { session, load: before?.load, loadAtMs: before?.loadAtMs ?? 0, atMs: clock.monotonic() });
     return true;
+  }
+
+  /** Present for a full time to live from now. What lasts is taken over without a gap, so that no task is lost. */
+  async #keep(nodeName: string): Promise<void> {
+    const { presence } = this.#options;
+    const key = presenceKey(nodeName);
+    const value = encodeObject(this.#lease(nodeName));
+    for (;;) {
+      const outcome = await presence.announce(key, value, this.#ttlMs);
+      if (outcome.ok || (await presence.renew(key))) return;
+    }
   }
 
   async #renew(nodeName: string, session: string): Promise<boolean> {
