@@ -201,8 +201,8 @@ export class Cluster {
     await this.#running;
     await Promise.all(this.#clients.map((client) => client.transport.close()));
     const { directory } = this.processes;
-    const tails = this.processes.tails();
     await attempt(() => this.processes.stop());
+    const tails = this.processes.tails();
     await attempt(() => untilNothing('processes', () => processesOf(directory), this.clock));
     await attempt(() => untilNothing('control groups', () => cgroupsOf(names), this.clock));
     for (const { pid } of await processesOf(directory)) process.kill(pid, 'SIGKILL');
