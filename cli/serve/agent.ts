@@ -29,7 +29,11 @@ export async function agent(session: Session, options: AgentOptions): Promise<nu
   const { clock, random, signal } = session;
   session.listenToSignals();
   // As if we had been killed: the tasks go on, and the next agent here takes them up.
-  if (options.exitWithParent) process.on('disconnect', () => process.exit(1));
+  if (options.exitWithParent) {
+    process.on('disconnect', () => process.exit(1));
+    // Listening keeps the channel open, and an open channel keeps the process alive when all else has ended.
+    process.channel?.unref();
+  }
   const nodeName = options.nodeName ?? nodeNameOf(hostname());
   const problem = subdomainProblem(nodeName);
   if (problem) throw new CliError(`--node-name ${nodeName}: ${problem}`);
@@ -40,7 +44,7 @@ export async function agent(session: Session, options: AgentOptions): Promise<nu
   const transport = new HttpsTransport({ access, userAgent: `taskplane-agent/${version}` });
   try {
     mkdirSync(dataDir, { recursive: true, mode: 0o700 });
-    await runAgent({ transport, access, nodeName, labels, capacity, dataDir, stopTasksOnExit: options.stopTasksOnExit ?? false, clock, random, logger: createLogger({ level: options.logLevel }) }, signal);
+    await runAgent({ transport, access, nodeName, labels, capacity, dataDir, stopTasksOnExit: options.stopTasksOnExit ?? false, version: `v${version}`, clock, random, logger: createLogger({ level: options.logLevel }) }, signal);
   } catch (error) {
     throw startFailure(error, { listen: '', dataDir });
   } finally {
