@@ -98,6 +98,8 @@ export class Watchdog {
     this.#wanted = false;
     const child = this.#child;
     if (!child || this.#slots.size > 0) return;
+    // Nothing else may be left that keeps this process from ending before the watchdog has.
+    child.ref();
     const gone = once(child, 'exit');
     // With the `sleep` that it waits in, which would keep its cgroup in use.
     if (child.pid !== undefined) killGroup(child.pid);
