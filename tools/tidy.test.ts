@@ -15,12 +15,12 @@ function sources(folder: string): string[] {
 }
 
 const banned: readonly { form: RegExp; instead: string; homes: RegExp }[] = [
-  { form: /\bDate\.now\(|\bnew Date\(\)|\bperformance\.now\(/, instead: 'a Clock (lib/clock.ts)', homes: /^lib\/clock\.ts$|^bench\/|^lib\/testing\// },
-  { form: /\b(setTimeout|setInterval)\(/, instead: 'clock.timer or sleep (lib/clock.ts)', homes: /^lib\/clock\.ts$|^bench\/|^lib\/testing\// },
-  { form: /\bMath\.random\(|\brandomUUID\(/, instead: 'a Random (lib/random.ts)', homes: /^lib\/random\.ts$|^bench\/|^lib\/testing\// },
+  { form: /\bDate\.now\(|\bnew Date\(\)|\bperformance\.now\(/, instead: 'a Clock (lib/clock.ts)', homes: /^lib\/clock\.ts$|^bench\/|\/testing\// },
+  { form: /(?<![.\w])(setTimeout|setInterval)\(/, instead: 'clock.timer or sleep (lib/clock.ts)', homes: /^lib\/clock\.ts$|^bench\/|\/testing\// },
+  { form: /\bMath\.random\(|\brandomUUID\(/, instead: 'a Random (lib/random.ts)', homes: /^lib\/random\.ts$|^bench\/|\/testing\// },
   { form: /@ts-ignore|@ts-expect-error|\bas any\b|: any\b/, instead: 'a type', homes: /^$/ },
   { form: /\b(TODO|FIXME|XXX)\b/, instead: 'the work, or an issue', homes: /^$/ },
-  { form: /\bprocess\.exit\(/, instead: 'a thrown error; only main.ts ends the process', homes: /(^|\/)main\.ts$|^cli\/io\.ts$/ },
+  { form: /\bprocess\.exit\(/, instead: 'a thrown error; only the command line ends the process', homes: /^bench\/|^cli\/(main|io|session|serve\/agent)\.ts$/ },
 ];
 
 describe('our manners', () => {
