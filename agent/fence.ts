@@ -138,7 +138,10 @@ export class Fence implements Service {
     }
     if (!answer.present) return 'lapsed';
     const { ttlMs } = answer;
-    if (announce) this.#announced = true;
+    if (announce) {
+      this.#announced = true;
+      this.#options.logger.info('ready: the node is present and takes tasks', { ttlMs });
+    }
     this.#ttlMs = ttlMs;
     const margins = marginsMs(ttlMs);
     if (sentUptime !== undefined) keeper!.setDeadline(sentUptime + (ttlMs - margins.watchdog) / 10);
