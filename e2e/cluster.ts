@@ -142,10 +142,10 @@ export class Cluster {
     return { KUBECONFIG: this.processes.adminKubeconfig, [markVariable]: this.processes.directory, NO_COLOR: '1' };
   }
 
-  /** Starts the agent again and waits until it has renewed its presence: its log line says that it is connected. */
+  /** Starts the agent again and waits until it has said that it is present, and its node is Ready. */
   async agentBack(short: string): Promise<void> {
     const agent = this.startAgent(short);
-    await agent.line(/ready|registered|connected/i);
+    await agent.line(/the node is present/);
     await this.nodesReady([short]);
   }
 
