@@ -1,5 +1,5 @@
-// build.mjs: bundles the TypeScript into dist/ with esbuild. Packages stay outside the bundle, so this takes well under
-// a second. Nothing is done when no source has changed since (bin/taskplane asks on every start).
+// build.mjs: bundles the TypeScript into dist/ with esbuild, in half a second. Nothing is done when no source has changed
+// since the last build (bin/taskplane asks on every start).
 //
 //   node tools/build.mjs [--force]
 
@@ -67,7 +67,9 @@ export async function build({ force = false } = {}) {
     format: 'esm',
     platform: 'node',
     target: 'node20',
-    packages: 'external',
+    external: outside(),
+    // Bundled CommonJS asks for Node's own modules with require, which a module does not have by itself.
+    banner: { js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);" },
     sourcemap: true,
     chunkNames: 'chunks/[name]-[hash]',
     logLevel: 'silent',
@@ -77,6 +79,16 @@ export async function build({ force = false } = {}) {
   write(result.outputFiles);
   writeAtomically(stampPath, stamp);
   return true;
+}
+
+/**
+ * Packages that stay outside the bundle: all but a few of plain JavaScript that every program of ours loads on start.
+ * From the bundle comes only what is used of them, in one file: faster to start, and smaller in memory.
+ */
+function outside() {
+  const bundled = ['typebox', 'ajv', 'yaml', 'commander', 'dequal', 'picocolors'];
+  const { dependencies, devDependencies } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+  return Object.keys({ ...dependencies, ...devDependencies }).filter((name) => !bundled.includes(name)).flatMap((name) => [name, `${name}/*`]);
 }
 
 /** Chunks carry their hash in their name and go first, so that a program that starts meanwhile finds all it imports. */

@@ -90,7 +90,7 @@ async function attend(context: CommandContext, created: Task, options: RunOption
   const verdict = finished(last);
   if (verdict.ok) return 0;
   const { exitCode } = last.status ?? {};
-  if (exitCode === undefined || exitCode === 0 || last.status?.reason) io.err.write(`task "${name}" ${verdict.text}\n`);
+  if (exitCode === undefined || exitCode === 0 || last.status?.reason !== 'Error') io.err.write(`task "${name}" ${verdict.text}\n`);
   return exitCode || 1;
 }
 

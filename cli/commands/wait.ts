@@ -118,5 +118,6 @@ export function finished(task: Task): { met: true; ok: boolean; text: string } {
   const { phase, exitCode, reason, message } = task.status ?? {};
   if (phase === 'Succeeded') return { met: true, ok: true, text: 'succeeded' };
   const why = [reason && reason !== 'Error' ? reason : undefined, exitCode === undefined ? undefined : `exit code ${exitCode}`].filter(Boolean).join(', ');
-  return { met: true, ok: false, text: `failed${why ? `: ${why}` : ''}${message ? ` (${message})` : ''}` };
+  const more = message && !why.endsWith(message) ? ` (${message})` : '';
+  return { met: true, ok: false, text: `failed${why ? `: ${why}` : ''}${more}` };
 }
