@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import type { PresenceRequest, PresenceResponse } from '../api/protocol.js';
+import { TransportError } from '../api/transport.js';
 import { FakeClock } from '../lib/fake-clock.js';
 import { silentLogger } from '../lib/log.js';
 import { Fence, marginsMs, type FenceKeeper } from './fence.js';
@@ -44,6 +45,33 @@ describe('Fence', () => {
     await clock.advance(ttlMs);
     expect(asked.map(({ announce }) => announce)).toEqual([true, false, false, false, false]);
     expect(fence.open).toBe(true);
+    await end();
+  });
+
+  it.each([true, false])('takes a refused connection for a renewal only from the sole API server (%s)', async (soleServer) => {
+    let down = false;
+    const refused = new TransportError('nobody listens', { cause: Object.assign(new Error('connect'), { code: 'ECONNREFUSED' }) });
+    const { clock, fence, end } = world(() => (down ? Promise.reject(refused) : { present: true, ttlMs, soleServer }));
+    await clock.advance(1);
+    down = true;
+    let killed = false;
+    const release = fence.guard('k', () => (killed = true));
+    await clock.advance(10 * ttlMs);
+    expect([killed, fence.open]).toEqual([!soleServer, soleServer]);
+    release();
+    await end();
+  });
+
+  it('is not opened again by a refused connection once its time was up', async () => {
+    let answer: () => PresenceResponse | Promise<never> = () => ({ present: true, ttlMs, soleServer: true });
+    const { clock, fence, end } = world(() => answer());
+    await clock.advance(1);
+    answer = () => Promise.reject(new TransportError('no answer'));
+    await clock.advance(ttlMs);
+    expect(fence.open).toBe(false);
+    answer = () => Promise.reject(new TransportError('nobody listens', { cause: Object.assign(new Error('connect'), { code: 'ECONNREFUSED' }) }));
+    await clock.advance(ttlMs);
+    expect(fence.open).toBe(false);
     await end();
   });
 

@@ -8,11 +8,14 @@
 //                                         │                     └ others may start them
 //                                         └ everything guarded is killed (by us, or by the watchdog if we are dead)
 //
+// A connection that the only API server's machine refuses counts as a renewal: see docs/decisions/0003-fencing-by-time.md.
+//
 // Guarded is what must not outlive our presence (onNodeLost is not Wait). It may start only while the fence is open. After
 // a lapse we announce ourselves again only when all that was guarded has ended.
 
 import { isReason } from '../api/errors.js';
 import type { NodeLoad, PresenceRequest, PresenceResponse } from '../api/protocol.js';
+import { TransportError } from '../api/transport.js';
 import { sleep, type Clock, type Timer } from '../lib/clock.js';
 import { Deferred } from '../lib/deferred.js';
 import type { Logger } from '../lib/log.js';
@@ -54,6 +57,8 @@ export class Fence implements Service {
   #isRegistered = false;
   #announced = false;
   #ttlMs = assumedTtlMs;
+  /** Whether a refused connection proves that nobody can declare us lost. */
+  #soleServer = false;
   /** Monotonic milliseconds. */
   #deadline = 0;
   #timer: Timer | undefined;
@@ -134,19 +139,27 @@ export class Fence implements Service {
       answer = await inTime(presence({ session, announce, load: load() }), clock, this.#ttlMs / 2, signal);
     } catch (error) {
       if (isReason(error, 'NotFound')) return 'lapsed';
+      if (this.#soleServer && this.open && error instanceof TransportError && error.refused) this.#hold(sentAt, sentUptime);
       throw error;
     }
     if (!answer.present) return 'lapsed';
-    const { ttlMs } = answer;
+    const { ttlMs, soleServer = false } = answer;
+    this.#soleServer = soleServer;
     if (announce) {
       this.#announced = true;
       this.#options.logger.info('ready: the node is present and takes tasks', { ttlMs });
     }
     this.#ttlMs = ttlMs;
-    const margins = marginsMs(ttlMs);
-    if (sentUptime !== undefined) keeper!.setDeadline(sentUptime + (ttlMs - margins.watchdog) / 10);
-    this.#extend(sentAt + ttlMs - (keeper ? margins.watchdog : margins.agent));
+    this.#hold(sentAt, sentUptime);
     return 'renewed';
+  }
+
+  /** Nobody may start our tasks for a time to live from `sentAt`. */
+  #hold(sentAt: number, sentUptime: number | undefined): void {
+    const { keeper } = this.#options;
+    const margins = marginsMs(this.#ttlMs);
+    if (sentUptime !== undefined) keeper?.setDeadline(sentUptime + (this.#ttlMs - margins.watchdog) / 10);
+    this.#extend(sentAt + this.#ttlMs - (keeper ? margins.watchdog : margins.agent));
   }
 
   #extend(deadline: number): void {

@@ -111,6 +111,11 @@ export interface PresenceResponse {
   present: boolean;
   /** Milliseconds, from when the request was sent, for which the server takes the agent as present. */
   ttlMs: number;
+  /**
+   * No other API server uses the store. While this one is down nobody can declare the agent lost, and when it starts every node has a full
+   * time to live: a refused connection then counts as a renewal (docs/decisions/0003-fencing-by-time.md).
+   */
+  soleServer?: boolean;
 }
 
 /** Measured use of a node. */

@@ -40,4 +40,9 @@ export interface Transport {
 /** The server could not be reached, or the connection broke before the answer was whole. */
 export class TransportError extends Error {
   override readonly name = 'TransportError';
+
+  /** The server's machine answered that nobody listens: at that moment the server was not running. */
+  get refused(): boolean {
+    return (this.cause as { code?: unknown } | undefined)?.code === 'ECONNREFUSED';
+  }
 }

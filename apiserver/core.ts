@@ -37,6 +37,8 @@ export interface CoreOptions {
   random: Random;
   logger: Logger;
   presenceTtlMs?: number;
+  /** Whether no other API server uses the store. */
+  soleServer?: boolean;
   /** Closed by who made them. */
   metrics: ServerMetrics;
 }
@@ -58,7 +60,7 @@ export class ApiServerCore {
     this.#options = options;
     const resources = (this.resources = new StoredResourceService({ cache, store, clock, random }));
     const { mutator, creator } = resources;
-    const presence = (this.#presence = new PresenceService({ cache, presence: store.presence, mutator, clock, random, logger, ...(options.presenceTtlMs === undefined ? {} : { ttlMs: options.presenceTtlMs }) }));
+    const presence = (this.#presence = new PresenceService({ cache, presence: store.presence, mutator, clock, random, logger, ...(options.presenceTtlMs === undefined ? {} : { ttlMs: options.presenceTtlMs }), soleServer: options.soleServer ?? false }));
     const leases = `${kindPrefix(leaseKind)}${presenceNamespace}/`;
     const { metrics } = options;
     metrics.readPresence(() => cache.list(leases).items.length);

@@ -26,6 +26,8 @@ export interface ApiServerOptions {
   dataDir: string;
   /** How long an agent that says nothing is taken as present. 8 when absent. */
   presenceTtlSeconds?: number | undefined;
+  /** No other API server uses this etcd, so that agents may ride out its absence. The embedded store never has another. */
+  soleServer?: boolean | undefined;
   /** Names and addresses under which others reach this server; the first goes into the kubeconfig files. */
   advertise?: readonly string[] | undefined;
   logger: Logger;
@@ -64,7 +66,7 @@ export async function runApiServer(options: ApiServerOptions, signal: AbortSigna
 async function serve(options: ApiServerOptions, pki: Pki, store: Store, metrics: ServerMetrics, signal: AbortSignal): Promise<void> {
   const { dataDir, clock, random, logger, listen, presenceTtlSeconds } = options;
   const cache = new WatchCache({ store, indexes: cacheIndexes, clock, random, log: logger });
-  const core = new ApiServerCore({ store, cache, clock, random, logger, metrics, ...(presenceTtlSeconds === undefined ? {} : { presenceTtlMs: presenceTtlSeconds * 1000 }) });
+  const core = new ApiServerCore({ store, cache, clock, random, logger, metrics, soleServer: options.soleServer === true || options.store.type === 'embedded', ...(presenceTtlSeconds === undefined ? {} : { presenceTtlMs: presenceTtlSeconds * 1000 }) });
   const tls = { ca: pki.authority.cert, cert: pki.server.cert, key: pki.server.key };
   const server = new HttpsServer({ handler: core.handler, tunnels: core.tunnels, tls, listen, clock, logger });
   const port = await server.listen();

@@ -70,6 +70,8 @@ export interface PresenceServiceOptions {
   random: Random;
   logger: Logger;
   ttlMs?: number;
+  /** Whether no other API server uses the store. */
+  soleServer?: boolean;
 }
 
 export class PresenceService {
@@ -91,7 +93,7 @@ export class PresenceService {
     try {
       const present = announce ? await this.#announce(nodeName, session) : await this.#renew(nodeName, session);
       if (present && load) this.#keepLoad(nodeName, load);
-      return { present, ttlMs: this.#ttlMs };
+      return { present, ttlMs: this.#ttlMs, ...(this.#options.soleServer ? { soleServer: true } : {}) };
     } catch (error) {
       throw toClientError(error);
     }

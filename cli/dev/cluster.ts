@@ -67,7 +67,7 @@ export class DevCluster {
   async start(): Promise<void> {
     const { store, listen, dataDir, kubeconfig, logger, clock, random } = this.options;
     const started = new Deferred<{ url: string; kubeconfig: string }>();
-    this.#part((signal) => runApiServer({ store, listen, dataDir, logger: logger.child({ component: 'apiserver' }), clock, random, onStarted: (info) => started.resolve(info) }, signal));
+    this.#part((signal) => runApiServer({ store, listen, dataDir, soleServer: true, logger: logger.child({ component: 'apiserver' }), clock, random, onStarted: (info) => started.resolve(info) }, signal));
     const { url, kubeconfig: adminKubeconfig } = await Promise.race([started.promise, this.failed]);
     this.#url = url;
     this.#client = new ApiClient({ transport: await this.#transport(adminKubeconfig), userAgent: `taskplane-dev/${version}` });
