@@ -2,8 +2,9 @@
 //
 // One line per fact: a sentence, then fields. JSON by default, a readable line on a terminal.
 
-import { pino, type Logger as Pino } from 'pino';
-import pretty from 'pino-pretty';
+import { createRequire } from 'node:module';
+import { pino, type DestinationStream, type Logger as Pino } from 'pino';
+import type { build } from 'pino-pretty';
 
 export type LogFields = Record<string, unknown>;
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent';
@@ -48,9 +49,15 @@ export function createLogger(options: { level?: LogLevel; format?: 'json' | 'pre
   const base = { level, base: null, timestamp: pino.stdTimeFunctions.isoTime, serializers: { error: errorText } };
   const destination =
     format === 'pretty'
-      ? pretty({ destination: 2, sync: true, translateTime: 'HH:MM:ss.l', ignore: 'pid,hostname', colorize: process.stderr.isTTY })
+      ? prettyDestination()
       : pino.destination(options.path === undefined ? { fd: 2, sync: true } : { dest: options.path, mkdir: true, append: true, mode: 0o600, sync: true });
   return new PinoLogger(pino({ ...base, formatters: { level: (label) => ({ level: label }) } }, destination));
+}
+
+/** Loaded only where a person watches: it costs every other process 3 MB. */
+function prettyDestination(): DestinationStream {
+  const pretty = createRequire(import.meta.url)('pino-pretty') as typeof build;
+  return pretty({ destination: 2, sync: true, singleLine: true, translateTime: 'HH:MM:ss.l', ignore: 'pid,hostname', colorize: process.stderr.isTTY });
 }
 
 export const silentLogger: Logger = {
