@@ -111,7 +111,7 @@ describe.each(kubectls)('kubectl $title', (kubectl) => {
       { apiVersion: 'v1', kind: 'Secret', metadata: { name: 'key', namespace: 'team' }, stringData: { value: 'hidden' } },
       { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'settings', namespace: 'team' }, data: { level: 'high' } },
     ];
-    const apply = () => cluster.kubectl(['apply', '-f', '-'], { program: kubectl.path, input: objects.map((object) => JSON.stringify(object)).join('\n---\n') });
+    const apply = () => cluster.kubectl(['apply', '-f', '-'], { program: kubectl.path, input: JSON.stringify({ apiVersion: 'v1', kind: 'List', items: objects }) });
     expect(expectCode(await apply()).stdout).toBe('namespace/team created\nsecret/key created\nconfigmap/settings created\n');
     expect(await good(cluster, 'get', 'secret', 'key', '-n', 'team', '-o', 'jsonpath={.data.value}')).toBe(Buffer.from('hidden').toString('base64'));
     expect(await good(cluster, 'describe', 'namespace', 'team')).toMatch(/Status:\s+Active/);
