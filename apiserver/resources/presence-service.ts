@@ -6,10 +6,11 @@
 // The session names one run of an agent. The newest announced session of a node is the agent; an older one (a second
 // agent started under the same name by mistake) is told that it is not present, so that it stops what it runs.
 
+import { findCondition } from '../../api/conditions.js';
 import { ApiError, notFound } from '../../api/errors.js';
 import { presenceNamespace, type Lease } from '../../api/lease.js';
 import { microTimestamp, timestamp, type KubeObject } from '../../api/meta.js';
-import { isReady, nodeKind, type Node } from '../../api/node.js';
+import { nodeKind, type Node } from '../../api/node.js';
 import type { NodeLoad, NodeLoadList, PresenceResponse } from '../../api/protocol.js';
 import type { Clock } from '../../lib/clock.js';
 import type { Logger } from '../../lib/log.js';
@@ -105,7 +106,7 @@ export class PresenceService {
    */
   async restore(): Promise<void> {
     const { cache } = this.#options;
-    const present = cache.list(kindPrefix(nodeKind)).items.filter((entry) => isReady(entry.object as Node));
+    const present = cache.list(kindPrefix(nodeKind)).items.filter((entry) => isHeardOf(entry.object as Node));
     await forEachParallel(present, restoresMax, async ({ object: node }) => {
       if (node.metadata.name) await this.#keep(node.metadata.name);
     });
@@ -150,8 +151,8 @@ export class PresenceService {
     const nodeKey = objectStoreKey(nodeKind, nodeName, undefined);
     const key = presenceKey(nodeName);
     if (!cache.get(nodeKey) && !(await mutator.find(nodeKey))) {
-      logger.info('The node has been deleted; its agent is told to register again.', { node: nodeName });
-      await presence.withdraw(key);
+      logger.info('The node has been deleted; its agent is told to stop its tasks and register again.', { node: nodeName });
+      // The lease runs out by itself: without it the tasks could start elsewhere before the agent has this answer, if it ever has it.
       this.#heard.delete(nodeName);
       return false;
     }
@@ -250,6 +251,12 @@ export class PresenceService {
     const at = timestamp(clock.now() - (clock.monotonic() - loadAtMs));
     return { metadata: { ...name, creationTimestamp: at }, timestamp: at, window: '2s' };
   }
+}
+
+/** Whether its agent has said how the node is, ready or not, and nobody has declared it lost since. */
+function isHeardOf(node: Node): boolean {
+  const ready = findCondition(node.status?.conditions, 'Ready');
+  return ready !== undefined && ready.status !== 'Unknown';
 }
 
 function usage({ cpuMilli, memoryBytes }: { cpuMilli: number; memoryBytes: number }): Usage {
