@@ -3,7 +3,7 @@
 import { describe, expect } from '@jest/globals';
 import { Program } from '../../lib/testing/program.js';
 import { expectCode } from '../command.js';
-import { fileBeside, type Cluster } from '../cluster.js';
+import { fileBeside, scriptTask, type Cluster } from '../cluster.js';
 import { stockKubectls, type Kubectl } from '../kubectls.js';
 import { withCluster } from '../with-cluster.js';
 
@@ -58,12 +58,16 @@ describe.each(kubectls)('kubectl $title', (kubectl) => {
   });
 
   story('watches tasks come and go', async (cluster) => {
+    await cluster.create(scriptTask('listed', 'true'));
+    await cluster.finished('listed');
     const watch = new Program({
       name: `kubectl get -w`,
       command: [kubectl.path, 'get', 'tasks', '-w', '--no-headers'],
       env: { KUBECONFIG: cluster.processes.adminKubeconfig, HOME: cluster.path('home'), TASKPLANE_PROCESSES: cluster.processes.directory },
     });
     try {
+      // Once it shows what there is, it misses nothing that comes.
+      await watch.line(/^listed\s+Succeeded/);
       await good(cluster, 'apply', '-f', manifest);
       await watch.line(/^from-kubectl\s+Pending/);
       await watch.line(/^from-kubectl\s+Failed\s+n1-\w+\s+1\s+3\s/);
