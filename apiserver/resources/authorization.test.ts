@@ -65,6 +65,7 @@ describe('authorize', () => {
     ['tasks of another node', { verb: 'watch', kind: taskKind, fieldSelector: 'status.nodeName=m2' }, `${user} watch resource "tasks" in API group "taskplane.dev" at the cluster scope: ${ownTasks}`],
     ['tasks that are not on its node', { verb: 'list', kind: taskKind, fieldSelector: 'status.nodeName!=m1' }, `${user} list resource "tasks" in API group "taskplane.dev" at the cluster scope: ${ownTasks}`],
     ['a task of another node', { verb: 'get', kind: taskKind, ...inDefault, name: 'theirs' }, `${user} get resource "tasks" in API group "taskplane.dev" in the namespace "default": ${ownTasks}`],
+    ['a task of another node, whatever else the request selects', { verb: 'get', kind: taskKind, ...inDefault, name: 'theirs', fieldSelector: 'status.nodeName=m1' }, `${user} get resource "tasks" in API group "taskplane.dev" in the namespace "default": ${ownTasks}`],
     ['a task that is not there', { verb: 'get', kind: taskKind, ...inDefault, name: 'no' }, `${user} get resource "tasks" in API group "taskplane.dev" in the namespace "default": ${ownTasks}`],
     ['changing its task', { verb: 'patch', kind: taskKind, ...inDefault, name: 'mine' }, `${user} patch resource "tasks" in API group "taskplane.dev" in the namespace "default"`],
     ['the status of its task, but in bulk', { verb: 'update', kind: taskKind, ...inDefault, name: 'mine', subresource: 'status' }, `${user} update resource "tasks/status" in API group "taskplane.dev" in the namespace "default"`],

@@ -117,7 +117,8 @@ const notOwnNode = 'an agent may act for its own node only';
 
 function boundTaskRefusal(nodeName: string, { verb, namespace, name, subresource, fieldSelector }: Attributes, lookups: Lookups): string | undefined {
   if (subresource !== undefined || !['get', 'list', 'watch'].includes(verb)) return '';
-  if (selectsNode(fieldSelector, nodeName)) return undefined;
+  // The name alone says what a get is about, whatever its query selects.
+  if (verb !== 'get' && selectsNode(fieldSelector, nodeName)) return undefined;
   const task = verb === 'get' && name !== undefined ? lookups.task(namespace ?? '', name) : undefined;
   if (task?.status?.nodeName === nodeName) return undefined;
   return `an agent may read the tasks of its own node only; select them by status.nodeName=${nodeName}`;
