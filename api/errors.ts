@@ -108,11 +108,14 @@ export class ApiError extends Error {
   /** The error that a Status describes; unknown reasons become the one that fits the code. */
   static fromStatus(status: Partial<Status>, httpCode: number): ApiError {
     const code = status.code ?? httpCode;
-    const known = status.reason !== undefined && status.reason in statusCodes;
     const byCode = (Object.keys(statusCodes) as StatusReason[]).find((reason) => statusCodes[reason] === code);
-    const reason = known ? (status.reason as StatusReason) : (byCode ?? 'InternalError');
+    const reason = isStatusReason(status.reason) ? status.reason : (byCode ?? 'InternalError');
     return new ApiError(reason, status.message ?? `the server answered ${code}`, status.details, { code });
   }
+}
+
+export function isStatusReason(reason: unknown): reason is StatusReason {
+  return typeof reason === 'string' && Object.hasOwn(statusCodes, reason);
 }
 
 /** `tasks.taskplane.dev`, `nodes`. */

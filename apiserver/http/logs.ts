@@ -1,6 +1,6 @@
 // logs.ts: GET …/tasks/NAME/log and …/pods/NAME/log, fetched from the agent that has the log.
 
-import { ApiError, badRequest, type Status } from '../../api/errors.js';
+import { ApiError, badRequest, isStatusReason, type Status } from '../../api/errors.js';
 import type { TunnelRequest } from '../../api/protocol.js';
 import { taskKind, type Task } from '../../api/task.js';
 import { podContainerName } from '../../api/pod.js';
@@ -133,8 +133,9 @@ function agentError(error: unknown, name: string): ApiError {
   if (error instanceof ApiError) return error;
   const message = error instanceof Error ? error.message : String(error);
   try {
-    const status = JSON.parse(message) as Partial<Status>;
-    if (status.kind === 'Status') return ApiError.fromStatus(status, 500);
+    const status = JSON.parse(message) as Partial<Status> | null;
+    // Of what it claims only that is taken which can do no harm in a reply.
+    if (status?.kind === 'Status' && isStatusReason(status.reason) && typeof status.message === 'string') return new ApiError(status.reason, status.message);
   } catch {
     // A sentence, then.
   }

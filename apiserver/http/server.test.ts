@@ -227,10 +227,15 @@ describe('the HTTPS server', () => {
       initiator: false,
       onStream: (stream, request) => {
         void stream.closed.then(() => left());
-        if (JSON.parse(request.toString()).follow) void stream.write(Buffer.from('first\n'));
+        const { follow, attempt } = JSON.parse(request.toString());
+        if (attempt === 1) stream.reset(JSON.stringify({ kind: 'Status', code: 99_999, message: 'no', reason: 'toString', details: { retryAfterSeconds: '1\r\nset-cookie: a' } }));
+        else if (follow) void stream.write(Buffer.from('first\n'));
         else void stream.write(large).then(() => stream.end());
       },
     });
+    // What an agent says of a failure is not trusted to be a Status that can be sent.
+    const lie = await server.send({ path: `${tasks}/logged/log?attempt=1`, pair: server.admin });
+    expect([lie.status, lie.headers['retry-after'], JSON.parse(lie.body)]).toEqual([503, undefined, expect.objectContaining({ kind: 'Status', reason: 'ServiceUnavailable', code: 503 })]);
     const whole = await server.send({ path: `${tasks}/logged/log`, pair: server.admin });
     expect([whole.status, whole.body.length]).toEqual([200, large.length]);
     const following = await openStream(server, `${tasks}/logged/log?follow=true`);

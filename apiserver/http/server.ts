@@ -6,7 +6,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer, type Server } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
-import { badRequest } from '../../api/errors.js';
+import { ApiError, badRequest, unauthorized } from '../../api/errors.js';
 import type { Clock } from '../../lib/clock.js';
 import type { Logger } from '../../lib/log.js';
 import { aborted } from '../../lib/service.js';
@@ -19,7 +19,10 @@ import type { Tunnels } from './tunnels.js';
 
 /** Go clients keep idle connections for 90 s: whoever closes first must not be us, or their next request fails. */
 const keepAliveMs = 100_000;
-const headersMsMax = 110_000;
+/** Who has not finished its handshake, or the headers of a request, by then never will: as the Kubernetes API server has it. */
+const headersMsMax = 32_000;
+/** Long selectors travel in the URL. */
+const headerBytesMax = 64 * 1024;
 /** A request must have arrived whole within this. */
 const requestMsMax = 120_000;
 const stoppingMsDefault = 5_000;
@@ -58,7 +61,9 @@ export class HttpsServer {
         minVersion: 'TLSv1.2',
         ALPNProtocols: ['http/1.1'],
         keepAliveTimeout: keepAliveMs,
+        handshakeTimeout: headersMsMax,
         headersTimeout: headersMsMax,
+        maxHeaderSize: headerBytesMax,
         requestTimeout: requestMsMax,
       },
       (request, response) => (isResourcePath(request.url ?? '') ? serve(request, response) : app(request, response)),
@@ -98,7 +103,17 @@ export class HttpsServer {
     for (const socket of this.#sockets) socket.destroy();
   }
 
+  /** Never rejects: what fails here must not end the process. */
   async #serve(incoming: IncomingMessage, response: ServerResponse): Promise<void> {
+    try {
+      await this.#answer(incoming, response);
+    } catch (error) {
+      this.#options.logger.error('A reply could not be written, so its connection was cut; this is a defect of the server: please report it with this line.', { method: incoming.method, path: incoming.url, error });
+      response.destroy();
+    }
+  }
+
+  async #answer(incoming: IncomingMessage, response: ServerResponse): Promise<void> {
     const request = new NodeRequest(incoming, response, userOfSocket(incoming.socket as TLSSocket));
     const reply = await this.#options.handler.handle(request);
     if (this.#stopping.signal.aborted) response.shouldKeepAlive = false;
@@ -111,9 +126,18 @@ function isResourcePath(url: string): boolean {
   return url.startsWith('/apis/') || url.startsWith('/api/');
 }
 
-/** Bytes that are no HTTP still get a Status. */
+/** Bytes that are no request still get a Status. */
 function refuseBytes(error: NodeJS.ErrnoException, socket: TLSSocket): void {
   if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy();
-  const body = `${JSON.stringify(badRequest('the request is not HTTP/1.1').toStatus())}\n`;
-  socket.end(`HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`);
+  const status = refusalOf(error.code ?? '').toStatus();
+  const body = `${JSON.stringify(status)}\n`;
+  socket.end(`HTTP/1.1 ${status.code} ${status.reason}\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`);
+}
+
+function refusalOf(code: string): ApiError {
+  if (code === 'HPE_HEADER_OVERFLOW') return new ApiError('BadRequest', `the URL and headers of the request are longer than ${headerBytesMax} bytes`, undefined, { code: 431 });
+  if (code === 'ERR_HTTP_REQUEST_TIMEOUT') return new ApiError('Timeout', 'the request did not arrive in time', undefined, { code: 408 });
+  // A client certificate that could not even be looked at.
+  if (code.startsWith('ERR_SSL_')) return unauthorized();
+  return badRequest('the request is not HTTP/1.1');
 }

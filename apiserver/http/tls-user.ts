@@ -15,7 +15,9 @@ export function userOfSocket(socket: TLSSocket): User | undefined {
 
 function readUser(socket: TLSSocket): User | undefined {
   if (!socket.authorized) return undefined;
-  const { subject } = socket.getPeerCertificate() as { subject?: { CN?: string | string[]; O?: string | string[] } };
+  // On a resumed session a connection without a certificate is `authorized`, too: what counts is the certificate. A
+  // connection that is gone already has null.
+  const { subject } = (socket.getPeerCertificate() ?? {}) as { subject?: { CN?: string | string[]; O?: string | string[] } };
   const name = subject?.CN;
   if (typeof name !== 'string' || name === '') return undefined;
   return { name, groups: [subject?.O ?? []].flat() };
