@@ -52,6 +52,8 @@ describe('the handler', () => {
       ['an empty body', { method: 'POST', path: tasks }, 400, 'BadRequest', 'the body of the request is empty'],
       ['broken JSON', { method: 'POST', path: tasks, body: '{' }, 400, 'BadRequest', expect.stringContaining('the body of the request is not JSON: ') as unknown as string],
       ['broken YAML', { method: 'POST', path: tasks, body: 'a: [', headers: { 'content-type': 'application/yaml' } }, 400, 'BadRequest', expect.stringContaining('the body of the request is not YAML: ') as unknown as string],
+      ['YAML that would take long to read', { method: 'POST', path: tasks, body: `a: ${'x'.repeat(300_000)}`, headers: { 'content-type': 'application/yaml' } }, 413, 'RequestEntityTooLarge', 'the body of the request is too large: at most 262144 bytes of YAML are allowed; send JSON'],
+      ['YAML that says something twice', { method: 'POST', path: tasks, body: 'a: {b: 1, b: 2}', headers: { 'content-type': 'application/yaml' } }, 400, 'BadRequest', 'the body of the request is not YAML: the key "b" is there twice'],
       ['a list for an object', { method: 'POST', path: tasks, body: '[]' }, 400, 'BadRequest', 'the body of the request must be a mapping with apiVersion, kind and metadata'],
       ['a depth bomb', { method: 'POST', path: tasks, body: '['.repeat(100_000) }, 400, 'BadRequest', 'the body of the request is nested more than 200 levels deep'],
       ['a large body', { method: 'POST', path: tasks, body: JSON.stringify('x'.repeat(4_000_000)) }, 413, 'RequestEntityTooLarge', 'the body of the request is too large: at most 3145728 bytes are allowed'],
@@ -66,10 +68,12 @@ describe('the handler', () => {
       ['an unknown fieldValidation', { method: 'POST', path: tasks, body: '{}', query: { fieldValidation: 'Maybe' } }, 422, 'Invalid', 'CreateOptions.meta.k8s.io "" is invalid: fieldValidation: Unsupported value: "Maybe": supported values: "Strict", "Warn", "Ignore"'],
       ['an unknown dryRun', { method: 'DELETE', path: `${tasks}/there`, query: { dryRun: 'Some' } }, 422, 'Invalid', 'DeleteOptions.meta.k8s.io "" is invalid: dryRun: Unsupported value: "Some": supported values: "All"'],
       ['DeleteOptions of another kind', { method: 'DELETE', path: `${tasks}/there`, body: '{"kind":"Task"}' }, 400, 'BadRequest', 'the kind in the data (Task) does not match the expected kind (DeleteOptions)'],
+      ['preconditions that guard nothing', { method: 'DELETE', path: `${tasks}/there`, body: '{"preconditions":"uid"}' }, 400, 'BadRequest', 'preconditions must be a mapping'],
       ['an unknown field, where asked to', { method: 'POST', path: tasks, body: '{"metadata":{"name":"x"},"spec":{"comand":["x"]}}', query: { fieldValidation: 'Strict' } }, 400, 'BadRequest', expect.stringContaining('strict decoding error: unknown field "spec.comand"') as unknown as string],
       ['a tunnel without an upgrade', { method: 'GET', path: '/api/v1/nodes/n/tunnel' }, 400, 'BadRequest', 'a tunnel is a WebSocket: the request must ask to upgrade the connection'],
       ['an unknown bulk', { method: 'POST', path: '/apis/taskplane.dev/v1/bulk/things', body: '{}' }, 404, 'NotFound', 'the server could not find the requested resource'],
       ['a bulk of another shape', { method: 'POST', path: bulkPaths.bind, body: '{"items":[{}]}' }, 400, 'BadRequest', expect.stringContaining('items[0].namespace: Required value') as unknown as string],
+      ['impersonation of a part', { method: 'GET', path: tasks, headers: { 'impersonate-extra-scopes': 'all' } }, 403, 'Forbidden', expect.stringContaining('cannot impersonate') as unknown as string],
       ['impersonation', { method: 'GET', path: tasks, headers: { 'impersonate-user': 'root' } }, 403, 'Forbidden', expect.stringContaining('cannot impersonate') as unknown as string],
     ];
     it.each(cases)('%s', async (_what, request, code, reason, message) => {
@@ -78,6 +82,13 @@ describe('the handler', () => {
       expect(answer.headers['content-type']).toBe('application/json');
       expect(answer.json).toMatchObject({ kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Failure', code, reason, message });
     });
+  });
+
+  it('reads no body before it knows that its sender may send one', async () => {
+    const someone = server.transport({ name: 'someone', groups: [] });
+    for (const path of [bulkPaths.status, '/api/v1/nodes']) expect((await someone.request({ method: 'POST', path, body: '{' })).status).toBe(403);
+    const agent = server.transport({ name: 'system:node:n1', groups: ['system:nodes'] });
+    expect((await agent.request({ method: 'POST', path: bulkPaths.status, body: '{' })).status).toBe(400);
   });
 
   it('names details as Kubernetes does', async () => {

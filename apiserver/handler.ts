@@ -22,7 +22,7 @@ import { OwnEndpoints, type OwnEndpointsOptions } from './http/own-endpoints.js'
 import { PathEndpoints } from './http/path-endpoints.js';
 import { ResourceEndpoints } from './http/resource-endpoints.js';
 import { parsePath } from './http/route.js';
-import type { Attributes } from './resources/authorization.js';
+import { nodeOf, type Attributes } from './resources/authorization.js';
 import type { Caller, ResourceService, User } from './resources/service.js';
 
 export interface HandlerOptions extends OwnEndpointsOptions {
@@ -41,7 +41,8 @@ export interface HandlerOptions extends OwnEndpointsOptions {
   logger: Logger;
 }
 
-const impersonationHeaders = ['impersonate-user', 'impersonate-group', 'impersonate-uid'] as const;
+/** Of impersonate-user, -group, -uid and -extra-… */
+const impersonationPrefix = 'impersonate-';
 /** Of a request that could not even be understood. */
 const unknownLabel = { verb: 'unknown', resource: 'unknown' };
 const nobody: User = { name: 'system:anonymous', groups: ['system:unauthenticated'] };
@@ -101,7 +102,9 @@ export class Handler {
     const user = authenticated(request.user, request.headers, anonymous);
     if (!anonymous) {
       const { attributes, bodyAttributes } = endpoint;
-      this.#options.authorize(user, bodyAttributes ? { ...attributes, ...(await bodyAttributes(request)) } : attributes);
+      // Only an agent's rights depend on what it sends: nobody else's body is read before they have any.
+      const asked = bodyAttributes !== undefined && nodeOf(user) !== undefined;
+      this.#options.authorize(user, asked ? { ...attributes, ...(await bodyAttributes(request)) } : attributes);
     }
     const caller: Caller = { user, warn };
     return endpoint.longRunning ? this.#stream(request, endpoint, caller) : this.#answer(request, endpoint, caller);
@@ -171,6 +174,12 @@ function starting(): ApiError {
   return new ApiError('ServiceUnavailable', 'the server is starting: it has not read what is stored yet; try again in a moment', { retryAfterSeconds: 1 });
 }
 
+/** Without a list of all headers: every request comes by. */
+function impersonates(headers: ServerRequest['headers']): boolean {
+  for (const name in headers) if (name.startsWith(impersonationPrefix)) return true;
+  return false;
+}
+
 /** @throws ApiError Unauthorized, Forbidden */
 function authenticated(user: User | undefined, headers: ServerRequest['headers'], anonymous: boolean): User {
   if (!user) {
@@ -178,7 +187,7 @@ function authenticated(user: User | undefined, headers: ServerRequest['headers']
     throw unauthorized();
   }
   // Acting with the caller's own rights instead would be worse than refusing.
-  if (impersonationHeaders.some((header) => headers[header] !== undefined)) {
+  if (impersonates(headers)) {
     throw forbidden(undefined, '', `user "${user.name}" cannot impersonate: this server has no impersonation`);
   }
   return user;

@@ -1,7 +1,7 @@
 // decode.ts: what the client sent, as a value. Nothing of it is trusted: not its type, size, depth or encoding.
 
 import { isUtf8 } from 'node:buffer';
-import { parseDocument } from 'yaml';
+import { isScalar, parseDocument, visit, type Document } from 'yaml';
 import { ApiError, badRequest } from '../../api/errors.js';
 import type { KubeObject } from '../../api/meta.js';
 import type { PatchType } from '../resources/service.js';
@@ -10,6 +10,8 @@ import type { PatchType } from '../resources/service.js';
 export const bodyBytesMax = 3 * 1024 * 1024;
 /** A bulk request's body. */
 export const bulkBodyBytesMax = 64 * 1024 * 1024;
+/** A YAML body: reading it takes a hundred times as long as reading JSON, and everybody else waits meanwhile. */
+export const yamlBytesMax = 256 * 1024;
 /** Mappings and lists inside each other: far beyond any real object, far below what exhausts the stack of the walks that follow. */
 export const depthMax = 200;
 
@@ -72,11 +74,14 @@ function parseJson(body: Buffer): unknown {
 }
 
 function parseYaml(body: Buffer): unknown {
+  if (body.length > yamlBytesMax) throw new ApiError('RequestEntityTooLarge', `the body of the request is too large: at most ${yamlBytesMax} bytes of YAML are allowed; send JSON`);
   const text = textOf(body);
   let value: unknown;
   try {
-    const document = parseDocument(text, { version: '1.1', merge: true, prettyErrors: true, maxAliasCount: 100 } as Parameters<typeof parseDocument>[1]);
+    // The library compares each key with each other one.
+    const document = parseDocument(text, { version: '1.1', merge: true, prettyErrors: true, uniqueKeys: false, maxAliasCount: 100 } as Parameters<typeof parseDocument>[1]);
     if (document.errors[0]) throw document.errors[0];
+    refuseRepeatedKeys(document);
     value = document.toJS({ maxAliasCount: 100 }) as unknown;
   } catch (error) {
     if (error instanceof RangeError) throw tooDeep();
@@ -85,6 +90,19 @@ function parseYaml(body: Buffer): unknown {
   if (valueDepth(value) > depthMax) throw tooDeep();
   // Dates, byte strings and shared nodes become what JSON would have held.
   return JSON.parse(JSON.stringify(value ?? null)) as unknown;
+}
+
+function refuseRepeatedKeys(document: Document): void {
+  visit(document, {
+    Map(_, { items }) {
+      const seen = new Set<unknown>();
+      for (const { key } of items) {
+        const value = isScalar(key) ? key.value : key;
+        if (seen.has(value) && value !== '<<') throw new Error(`the key ${JSON.stringify(value)} is there twice`);
+        seen.add(value);
+      }
+    },
+  });
 }
 
 /** Server-side apply sends JSON text under a YAML type: try the fast reader first. */

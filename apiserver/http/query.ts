@@ -99,6 +99,7 @@ export function deleteOptions(query: URLSearchParams, body: Record<string, unkno
   if (policy !== undefined && policy !== null && policy !== known) throw invalidOptions(kind, notSupported('propagationPolicy', policy, policies));
   const inBody = body?.['dryRun'];
   const preconditions = (body?.['preconditions'] ?? undefined) as DeleteOptions['preconditions'];
+  if (preconditions !== undefined && (typeof preconditions !== 'object' || Array.isArray(preconditions))) throw badRequest('preconditions must be a mapping');
   for (const part of ['uid', 'resourceVersion'] as const) {
     if (preconditions?.[part] !== undefined && typeof preconditions[part] !== 'string') throw badRequest(`preconditions.${part} must be a string`);
   }
