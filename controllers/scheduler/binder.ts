@@ -5,7 +5,7 @@
 //
 //   outcome of an item                 what becomes of the assumption
 //   success                            stays until the informer shows the task bound
-//   refused (conflict, gone, …)        dropped; the task is read again (rereader.ts)
+//   refused (conflict, gone, …)        dropped; the task is read again (rereader.ts), and keeps its room until then
 //   item or request failed, unknown    stays; the same binding is sent again. If the first one did arrive, the server
 //                                      refuses the second, and nothing is bound twice
 //   request surely not carried out     stays likewise: it is the server that is in trouble, not the choice of node
@@ -47,6 +47,8 @@ export class Binder {
   /** Decided, not sent yet, in order. */
   #outbox: Entry[] = [];
   readonly #underWay = new Set<Promise<void>>();
+  /** Sent, and perhaps bound: the outcome is not known. */
+  readonly #unsure = new WeakSet<Entry>();
   #failures = 0;
   /** Set after failures; nothing is sent before it fires. */
   #pause: Timer | undefined;
@@ -99,14 +101,21 @@ export class Binder {
     const slot = core.snapshot.slotOf(entry.nodeName);
     const node = slot === undefined ? undefined : core.snapshot.nodeAt(slot);
     if (node && allows(entry.demand.constraints, node)) return true;
-    core.requeue(entry);
+    if (this.#unsure.has(entry)) this.#drop([entry]);
+    else core.requeue(entry);
     return false;
   }
 
   async #send(batch: readonly Entry[]): Promise<void> {
     const { client, logger } = this.#options;
     const body: BindingBulk = {
-      items: batch.map((entry) => ({ namespace: entry.task.metadata.namespace ?? 'default', name: entry.task.metadata.name ?? '', uid: entry.uid, nodeName: entry.nodeName })),
+      items: batch.map(({ task: { metadata }, uid, nodeName }) => ({
+        namespace: metadata.namespace ?? 'default',
+        name: metadata.name ?? '',
+        uid,
+        nodeName,
+        ...(metadata.generation === undefined ? {} : { generation: metadata.generation }),
+      })),
     };
     // The node that each entry was sent to: an entry may be assumed elsewhere by the time the answer is here.
     const nodeNames = batch.map((entry) => entry.nodeName);
@@ -154,6 +163,7 @@ export class Binder {
   #drop(entries: readonly Entry[]): void {
     for (const entry of entries) {
       if (!this.#options.core.isAssumed(entry)) continue;
+      this.#unsure.delete(entry);
       this.#options.core.drop(entry);
       this.#options.refused(entry);
     }
@@ -161,6 +171,7 @@ export class Binder {
 
   #sendAgain(batch: readonly Entry[]): void {
     const { clock, random } = this.#options;
+    for (const entry of batch) this.#unsure.add(entry);
     this.#outbox = [...batch, ...this.#outbox];
     this.#failures++;
     this.#pause?.cancel();

@@ -81,17 +81,33 @@ describe('an assumption', () => {
     expect([freeCpu(core, nodeName), freeCpu(core, other)]).toEqual([4000, 1000]);
   });
 
-  it('gives its room back when it is dropped, and the task waits for what is read', () => {
+  it('that was dropped keeps its room until the task is read, because an earlier request may have bound it', () => {
     const core = coreWith('n');
     const task = makeTask('a', asking('3'));
     core.setTask(task);
     const entry = core.next()!;
     core.drop(entry);
-    expect(freeCpu(core, 'n')).toBe(4000);
     core.setTask(task);
-    expect(core.next()).toBeUndefined();
+    expect(freeCpu(core, 'n')).toBe(1000);
     core.settle(entry, task);
+    expect(freeCpu(core, 'n')).toBe(4000);
     expect(core.next()).toBe(entry);
+  });
+
+  it('that was dropped becomes a fact, moves, or ends as the task is found', () => {
+    const task = makeTask('a', asking('3'));
+    const freeAfter = (found: Task | undefined): number[] => {
+      const core = coreWith('n', 'm');
+      core.setTask({ ...task, spec: { ...task.spec, nodeName: 'n' } });
+      const entry = core.next()!;
+      core.drop(entry);
+      core.settle(entry, found);
+      return [freeCpu(core, 'n'), freeCpu(core, 'm')];
+    };
+    expect(freeAfter(boundTask(task, 'n'))).toEqual([1000, 4000]);
+    expect(freeAfter(boundTask(task, 'm'))).toEqual([4000, 1000]);
+    expect(freeAfter(finishedTask(boundTask(task, 'n')))).toEqual([4000, 4000]);
+    expect(freeAfter(undefined)).toEqual([4000, 4000]);
   });
 
   it('that was dropped ends when the task is found to be gone, or another', () => {

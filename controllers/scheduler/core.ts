@@ -12,7 +12,8 @@
 //      ├──────────────── unclear                      │
 //      └────────────── seen pending again (node lost) ┘
 //
-// `assumed` and `bound` hold room on a node. A change that was under way when we assumed looks like an old pending task;
+// `assumed`, `unclear` and `bound` hold room on a node: a refusal may mean that an earlier request, whose answer was lost,
+// has bound the task there. A change that was under way when we assumed looks like an old pending task;
 // `status.bindings` tells it from one that was bound and lost since.
 
 import type { Node } from '../../api/node.js';
@@ -35,7 +36,7 @@ export interface Entry extends Waiting {
   priority: number;
   createdAt: number;
   state: 'waiting' | 'assumed' | 'bound' | 'unclear';
-  /** Where it holds room, while assumed or bound. */
+  /** Where it holds room, while assumed, unclear or bound. */
   nodeName: string;
   /** Slot of that node. */
   slot: number;
@@ -151,10 +152,9 @@ export class SchedulerCore {
     return entry.state === 'unclear' && this.#entries.get(entry.key) === entry;
   }
 
-  /** The binding was refused: gives the room back. What the task is now must be read again, and told by `settle`. */
+  /** The binding was refused. What the task is now must be read again, and told by `settle`; its room is kept until then. */
   drop(entry: Entry): void {
     if (!this.isAssumed(entry)) return;
-    this.#release(entry);
     entry.state = 'unclear';
     entry.refusals++;
   }
@@ -214,12 +214,10 @@ export class SchedulerCore {
         return this.#waitAs(entry, task);
       case 'assumed':
         if (!lostSince) return;
-        this.#release(entry);
         return this.#waitAs(entry, task);
       case 'bound':
         // Fewer bindings than we have seen: an old view of the task.
         if (seen < known) return;
-        this.#release(entry);
         return this.#waitAs(entry, task);
       case 'unclear':
         // What was refused may have been refused because of a change later than this one.
@@ -249,8 +247,9 @@ export class SchedulerCore {
     return demandOf(constraintsOf(task.spec), requestOf(task.spec, this.snapshot.resources));
   }
 
-  /** Waits as the task is described now. */
+  /** Gives back what room it holds, and waits as the task is described now. */
   #waitAs(entry: Entry, task: Task): void {
+    this.#release(entry);
     entry.task = task;
     entry.demand = this.#demandOf(task);
     entry.priority = task.spec.priority ?? 0;

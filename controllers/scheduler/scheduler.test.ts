@@ -278,6 +278,41 @@ describe('the scheduler', () => {
     expect([...nodesOf.values()].map((names) => names.size)).toEqual([1, 1, 1, 1, 1]);
   });
 
+  it('keeps the room of a binding that arrived although its answer was lost, until the task has been read', async () => {
+    const server = new Server();
+    server.isWatched = false;
+    server.nodes.set(makeNode('a'));
+    server.faults.push('fails after writing');
+    server.create(makeTask('t', asking('3')), makeTask('u', asking('3')));
+    start(server);
+    await server.until(() => server.reads === 1);
+    expect(server.binds.map(({ items }) => items.map(({ name }) => name))).toEqual([['t'], ['t']]);
+    expect([server.nodeOf('t'), server.nodeOf('u')]).toEqual(['a', undefined]);
+  });
+
+  it('keeps that room also when the node no longer suits the task', async () => {
+    const server = new Server();
+    server.isWatched = false;
+    const taint = { key: 'kept', effect: 'NoSchedule' as const };
+    server.nodes.set(makeNode('a'));
+    server.faults.push('fails after writing');
+    server.create(makeTask('t', asking('3')), makeTask('u', { ...asking('3'), tolerations: [{ key: 'kept', operator: 'Exists' }] }));
+    start(server);
+    await server.until(() => server.binds.length === 1);
+    server.nodes.set(makeNode('a', { taints: [taint] }));
+    await server.until(() => server.reads === 1);
+    expect([server.nodeOf('t'), server.nodeOf('u')]).toEqual(['a', undefined]);
+  });
+
+  it('binds the task that it decided on, not what has become of it', async () => {
+    const server = new Server();
+    server.nodes.set(makeNode('a'));
+    server.create(makeTask('t'));
+    start(server);
+    await server.until(() => server.boundCount === 1);
+    expect(server.binds[0]!.items).toMatchObject([{ name: 't', generation: 1 }]);
+  });
+
   it('does not bind to a node that was lost while the binding waited to be sent', async () => {
     const server = new Server();
     server.nodes.set(makeNode('a'));
