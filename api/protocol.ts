@@ -33,6 +33,8 @@ export interface BindingItem {
   name: string;
   uid: string;
   nodeName: string;
+  /** The metadata.generation that was decided on: refused when the spec has changed since. Any, when absent. */
+  generation?: number;
 }
 
 export interface BindingBulk {

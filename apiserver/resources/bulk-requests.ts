@@ -14,7 +14,7 @@ const amount = Type.Number({ minimum: 0 });
 
 const bulk = (item: TSchema, more: Record<string, TSchema> = {}) => new ObjectSchema(Type.Object({ ...more, items: Type.Array(item) }));
 
-const bindingBulk = bulk(Type.Object({ namespace: text, name: text, uid: text, nodeName: text }));
+const bindingBulk = bulk(Type.Object({ namespace: text, name: text, uid: text, nodeName: text, generation: opt(count) }));
 
 const schedulingBulk = bulk(Type.Object({ namespace: text, name: text, uid: text, reason: text, message: Type.String() }));
 

@@ -58,6 +58,16 @@ describe('BulkService', () => {
       expect(a.metadata).toMatchObject({ generation: 1, resourceVersion: outcomes[0]!.resourceVersion });
     });
 
+    it('refuses a node that was chosen for what the task asked for before', async () => {
+      await cluster.createNode('n');
+      await cluster.createTask('a');
+      const one = await item('a');
+      await cluster.resources.patch(cluster.caller, cluster.target(taskKind, 'a'), 'application/merge-patch+json', { spec: { resources: { requests: { cpu: '64' } } } }, {});
+      const [refused] = await cluster.bulk.bind({ items: [{ ...one, generation: 1 }] });
+      expect(refused).toMatchObject({ code: 409, status: { message: expect.stringContaining('the binding is for generation 1, the task is at 2') } });
+      expect(codes(await cluster.bulk.bind({ items: [{ ...one, generation: 2 }] }))).toEqual([200]);
+    });
+
     it('binds once when two schedulers bind at the same time, whatever the cache knows', async () => {
       await cluster.createNode('n');
       await cluster.createTask('a');

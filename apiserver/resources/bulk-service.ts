@@ -50,15 +50,19 @@ export class BulkService {
     });
   }
 
-  /** Body BindingBulk: conflict for a task that is not pending, unbound and there. */
+  /** Body BindingBulk: conflict for a task that is not pending, unbound, there, and as it was when the node was chosen. */
   async bind(body: unknown): Promise<BulkOutcome[]> {
     const now = this.options.clock.now();
     return outcomes(readBindingBulk(body).items, async (item: BindingItem) => {
-      const { nodeName } = item;
+      const { nodeName, generation } = item;
       const nodeKey = objectStoreKey(nodeKind, nodeName, undefined);
       // No await where the cache knows the node: all items are to reach the store in one turn.
       if (!this.options.cache.get(nodeKey) && !(await this.options.mutator.find(nodeKey))) throw notFound(nodeKind, nodeName);
-      return this.#setStatus(item, (task) => boundTo(task, nodeName, now));
+      return this.#setStatus(item, (task) =>
+        generation !== undefined && generation !== task.metadata.generation
+          ? { refused: `the task has changed: the binding is for generation ${generation}, the task is at ${task.metadata.generation ?? 0}` }
+          : boundTo(task, nodeName, now),
+      );
     });
   }
 
