@@ -1,5 +1,6 @@
 // session.ts: one run of the command: the connection, made when a verb needs it, and the signals that end it.
 
+import { setMaxListeners } from 'node:events';
 import type { ApiClient } from '../client/api-client.js';
 import type { HttpsTransport } from '../client/https-transport.js';
 import type { ClusterAccess } from '../client/kubeconfig.js';
@@ -20,7 +21,10 @@ export class Session {
   /** Address of the server that was last talked to, for messages. */
   server: string | undefined;
 
-  constructor(readonly io: ProcessIo) {}
+  constructor(readonly io: ProcessIo) {
+    // A stop signal is heard by as many as there are requests and sleeps; Node takes more than ten for a leak.
+    setMaxListeners(0);
+  }
 
   get signal(): AbortSignal {
     return this.#stop.signal;
