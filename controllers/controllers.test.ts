@@ -13,6 +13,7 @@ import { namespaceKind, type Namespace } from '../api/namespace.js';
 import { isReady, nodeKind, unreachableTaintKey, type Node } from '../api/node.js';
 import { bulkPaths } from '../api/protocol.js';
 import { taskKind, type Task, type TaskSpec } from '../api/task.js';
+import type { Transport } from '../api/transport.js';
 import { ApiClient } from '../client/api-client.js';
 import { EventRecorder } from '../client/event-recorder.js';
 import { Informer } from '../client/informer.js';
@@ -160,21 +161,52 @@ describe('node lifecycle', () => {
     expect(new Set(seen)).toEqual(new Set(['false 0', 'true 0']));
   });
 
-  it('takes its word back when the agent is there and does not say so itself', async () => {
-    await lifecycle();
-    const agent = await register('n1');
-    await until(nodes, () => ready('n1') === 'Unknown' && tainted('n1'));
+  /** Announces the agent of n1 and keeps it present; answers what ends that. */
+  const keepPresent = async (agent: ApiClient): Promise<() => Promise<void>> => {
+    await agent.presence('n1', { session: 's2', announce: true });
     const keep = new AbortController();
     const renewing = (async () => {
-      await agent.presence('n1', { session: 's2', announce: true });
       while (!keep.signal.aborted) {
         await agent.presence('n1', { session: 's2', announce: false });
         await new Promise<void>((resolve) => clock.timer(100, resolve));
       }
     })();
+    return () => {
+      keep.abort();
+      return renewing;
+    };
+  };
+
+  it('takes its word back when the agent is there and does not say so itself', async () => {
+    await lifecycle();
+    const agent = await register('n1');
+    await until(nodes, () => ready('n1') === 'Unknown' && tainted('n1'));
+    const leave = await keepPresent(agent);
     await until(nodes, () => ready('n1') === 'True' && !tainted('n1'));
-    keep.abort();
-    await renewing;
+    await leave();
+  });
+
+  it('leaves the tasks of an agent that comes back while its node is being marked', async () => {
+    const agent = await register('n1');
+    await bind(await createTask('a'), 'n1');
+    const leases = inform(leaseKind);
+    const transport = server.transport(controllersUser);
+    let leave: (() => Promise<void>) | undefined;
+    const request: Transport['request'] = async (sent) => {
+      if (sent.method === 'PUT' && sent.path === '/api/v1/nodes/n1/status' && !leave) {
+        leave = await keepPresent(agent);
+        await until(leases, () => leases.get('kube-node-lease/n1') !== undefined);
+        // The other informer on leases has the change a few answers later.
+        for (let i = 0; i < 5; i++) await admin.get(nodeKind, 'n1');
+      }
+      return transport.request(sent);
+    };
+    client = new ApiClient({ transport: { request, stream: (sent) => transport.stream(sent), close: () => transport.close() } });
+    await lifecycle();
+    await until(nodes, () => tainted('n1'));
+    await until(nodes, () => ready('n1') === 'True' && !tainted('n1'));
+    expect((await admin.get(taskKind, 'a', 'default')).status).toMatchObject({ phase: 'Scheduled', nodeName: 'n1', bindings: 1 });
+    await leave!();
   });
 
   it('has the thousand tasks of a lost node pending within a second of the loss', async () => {

@@ -169,6 +169,8 @@ export class NodeLifecycle implements Service {
     const { client, clock, recorder, tasks } = this.#options;
     const task = tasks.get(key);
     if (!task || task.status?.nodeName !== nodeName) return false;
+    // Giving up many tasks takes a while. An agent that has announced itself meanwhile may have started what is bound to it.
+    if (this.#seemsPresent(nodeName)) return false;
     const plan = planLostTask(task, clock.now());
     const { name = '', namespace, uid } = task.metadata;
     try {
