@@ -59,6 +59,7 @@ export class Creator {
 
     const strategy = strategyOf(kind);
     strategy.refuseWrite?.({ ...target, name: decoded.metadata.name ?? '' });
+    strategy.refuseChange?.(caller.user, decoded, undefined);
     strategy.prepareForCreate?.(decoded, now);
     return decoded;
   }

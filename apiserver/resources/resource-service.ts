@@ -12,7 +12,7 @@ import type { Store } from '../storage/store.js';
 import { copyOf, decodeObject, isMapping, settleNamespace } from './admission.js';
 import { Creator } from './create.js';
 import { planDelete } from './delete.js';
-import { Mutator, type Mutated } from './mutator.js';
+import { Mutator, type Mutated, type Step } from './mutator.js';
 import type { ObjectCache } from './object-cache.js';
 import { patcherOf, planPatch } from './patch.js';
 import { Reader } from './read.js';
@@ -72,7 +72,7 @@ export class StoredResourceService implements ResourceService {
       desired.metadata.name ??= target.name;
       if (desired.metadata.name !== target.name) throw badRequest(`the name of the object (${desired.metadata.name}) does not match the name on the URL (${target.name})`);
     }
-    const mutated = await this.mutator.mutate(this.#mutation(target), (stored) => planUpdate(target, stored, copyOf(desired)), options);
+    const mutated = await this.mutator.mutate(this.#mutation(target), (stored) => permitted(caller, target, stored, planUpdate(target, stored, copyOf(desired))), options);
     return mutated.rendered;
   }
 
@@ -88,7 +88,7 @@ export class StoredResourceService implements ResourceService {
         caller.warn(message);
       },
     };
-    const mutated = await this.mutator.mutate(this.#mutation(target), (stored) => planPatch(once, target, stored, patcher, options), options);
+    const mutated = await this.mutator.mutate(this.#mutation(target), (stored) => permitted(caller, target, stored, planPatch(once, target, stored, patcher, options)), options);
     return mutated.rendered;
   }
 
@@ -131,6 +131,12 @@ export class StoredResourceService implements ResourceService {
   #mutation({ kind, name, namespace }: ObjectTarget): { kind: KindDefinition; key: string; name: string } {
     return { kind, name, key: objectStoreKey(kind, name, namespace) };
   }
+}
+
+/** @throws ApiError Forbidden for what the caller may not write into the object */
+function permitted(caller: Caller, { kind }: ObjectTarget, stored: KubeObject, step: Step): Step {
+  if (step.do === 'write') strategyOf(kind).refuseChange?.(caller.user, step.object, stored);
+  return step;
 }
 
 function refuseWrite(target: ObjectTarget, verb: string): void {

@@ -1,9 +1,11 @@
 import type { KindDefinition } from '../../../api/kind.js';
 import { leaseKind } from '../../../api/lease.js';
 import { namespaceKind } from '../../../api/namespace.js';
+import { nodeKind } from '../../../api/node.js';
 import { taskKind } from '../../../api/task.js';
 import { leaseStrategy } from './lease.js';
 import { namespaceStrategy } from './namespace.js';
+import { nodeStrategy } from './node.js';
 import type { Strategy } from './strategy.js';
 import { taskStrategy } from './task.js';
 
@@ -12,6 +14,7 @@ const keyOf = ({ group, plural }: Pick<KindDefinition, 'group' | 'plural'>): str
 const strategies = new Map<string, Strategy>([
   [keyOf(leaseKind), leaseStrategy],
   [keyOf(namespaceKind), namespaceStrategy],
+  [keyOf(nodeKind), nodeStrategy],
   [keyOf(taskKind), taskStrategy],
 ]);
 

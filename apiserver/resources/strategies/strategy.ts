@@ -1,11 +1,16 @@
 // strategy.ts: what is particular to a kind when its objects are written. Everything else is the same for all kinds.
 
 import type { KubeObject } from '../../../api/meta.js';
-import type { Target } from '../service.js';
+import type { Target, User } from '../service.js';
 
 export interface Strategy {
   /** @throws ApiError Forbidden when clients may not write this object at all */
   refuseWrite?(target: Target & { name: string }): void;
+  /**
+   * Looks at what a client makes of `stored`, which is undefined for a new object.
+   * @throws ApiError Forbidden when this user may write such objects, but not this into them
+   */
+  refuseChange?(user: User, next: KubeObject, stored: KubeObject | undefined): void;
   /** What the server sets on a new object, in place. `now` is milliseconds since the epoch. */
   prepareForCreate?(object: KubeObject, now: number): void;
   /** What the server keeps or sets on a changed object, in place; `stored` is shared and must not change. */
