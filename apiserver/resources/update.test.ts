@@ -20,7 +20,7 @@ describe('update and patch', () => {
     const target = cluster.target(taskKind, options.name ?? object.metadata.name!, options);
     return cluster.read(await cluster.resources.update(cluster.caller, target, object, options)) as Task;
   };
-  const patch = async (type: PatchType | string, body: unknown, options: WriteOptions & { subresource?: 'status'; kind?: KindDefinition; name?: string } = {}): Promise<KubeObject> => {
+  const patch = async (type: string, body: unknown, options: WriteOptions & { subresource?: 'status'; kind?: KindDefinition; name?: string } = {}): Promise<KubeObject> => {
     const target = cluster.target(options.kind ?? taskKind, options.name ?? 'a', options);
     return cluster.read(await cluster.resources.patch(cluster.caller, target, type as PatchType, body, options));
   };

@@ -90,7 +90,7 @@ export class DevCluster {
     const [api, controllers, ...agents] = this.#parts;
     for (const group of [agents, [controllers], [api]]) {
       for (const part of group) part?.stop.abort();
-      await Promise.all(group.map((part) => part?.ended));
+      await Promise.all(group.map(async (part) => part?.ended));
     }
     await Promise.all(this.#transports.map((transport) => transport.close()));
   }

@@ -148,7 +148,7 @@ export class TaskplaneProcesses {
   async stop(): Promise<void> {
     const problems: unknown[] = [];
     const end = async (programs: readonly (Program | undefined)[]): Promise<void> => {
-      const results = await Promise.allSettled(programs.map((program) => program?.stop()));
+      const results = await Promise.allSettled(programs.map(async (program) => program?.stop()));
       for (const result of results) if (result.status === 'rejected') problems.push(result.reason);
     };
     await end([...this.agents.values()]);
