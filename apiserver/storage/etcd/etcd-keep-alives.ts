@@ -9,21 +9,29 @@ interface OpenStream {
   readonly opened: Promise<IDuplexStream<ILeaseKeepAliveRequest, ILeaseKeepAliveResponse>>;
 }
 
+interface Question {
+  readonly answer: Deferred<boolean>;
+  readonly askedAt: number;
+}
+
 /** A stream whose oldest question is open for this long is given up. */
 const answerDeadlineMs = 5_000;
 
 /**
- * Keep-alives of all leases over one stream, opened when first needed and again after it broke.
+ * Keep-alives of all leases over one stream, opened when first needed and again after it broke. etcd answers those of a lease
+ * in the order of asking. Each caller has a question of its own: one that is under way already may have begun the time to
+ * live long before.
  */
 export class EtcdKeepAlives {
-  readonly #endpoints: EtcdEndpoints;
+  readonly #endpoints: Pick<EtcdEndpoints, 'current' | 'failed'>;
   readonly #clock: Clock;
   #stream: OpenStream | undefined;
-  /** Questions without an answer yet, by lease, oldest first. */
-  readonly #open = new Map<string, { readonly answer: Deferred<boolean>; readonly askedAt: number }>();
+  /** Questions without an answer yet, oldest first: all, and those of each lease. */
+  readonly #open = new Set<Question>();
+  readonly #openOf = new Map<string, Question[]>();
   #timer: Timer | undefined;
 
-  constructor(options: { endpoints: EtcdEndpoints; clock: Clock }) {
+  constructor(options: { endpoints: Pick<EtcdEndpoints, 'current' | 'failed'>; clock: Clock }) {
     this.#endpoints = options.endpoints;
     this.#clock = options.clock;
   }
@@ -33,17 +41,18 @@ export class EtcdKeepAlives {
    * @throws StoreUnavailableError
    */
   keep(lease: string): Promise<boolean> {
-    const asked = this.#open.get(lease);
-    if (asked) return asked.answer.promise;
-    const answer = new Deferred<boolean>();
-    this.#open.set(lease, { answer, askedAt: this.#clock.monotonic() });
+    const question: Question = { answer: new Deferred(), askedAt: this.#clock.monotonic() };
+    this.#open.add(question);
+    const ofLease = this.#openOf.get(lease);
+    if (ofLease) ofLease.push(question);
+    else this.#openOf.set(lease, [question]);
     this.#timer ??= this.#clock.timer(answerDeadlineMs, () => this.#checkDeadline(), { unref: true });
     const stream = (this.#stream ??= this.#openStream());
     stream.opened.then(
       (opened) => opened.write({ ID: lease }),
       (error: unknown) => this.#broke(stream, error),
     );
-    return answer.promise;
+    return question.answer.promise;
   }
 
   close(): void {
@@ -55,7 +64,7 @@ export class EtcdKeepAlives {
     const stream: OpenStream = { client, opened: client.leaseClient.leaseKeepAlive() };
     stream.opened.then(
       (opened) => {
-        opened.on('data', ({ ID, TTL }) => this.#answered(ID, Number(TTL) > 0));
+        opened.on('data', ({ ID, TTL }) => this.#answered(stream, ID, Number(TTL) > 0));
         opened.on('error', (error) => this.#broke(stream, error));
         opened.on('end', () => this.#broke(stream, new Error('etcd ended the keep-alive stream')));
       },
@@ -64,9 +73,14 @@ export class EtcdKeepAlives {
     return stream;
   }
 
-  #answered(lease: string, alive: boolean): void {
-    this.#open.get(lease)?.answer.resolve(alive);
-    this.#open.delete(lease);
+  #answered(stream: OpenStream, lease: string, alive: boolean): void {
+    const ofLease = this.#openOf.get(lease);
+    const question = ofLease?.[0];
+    if (this.#stream !== stream || !question) return;
+    ofLease.shift();
+    if (ofLease.length === 0) this.#openOf.delete(lease);
+    this.#open.delete(question);
+    question.answer.resolve(alive);
     if (this.#open.size === 0) this.#stopTimer();
   }
 
@@ -92,8 +106,9 @@ export class EtcdKeepAlives {
       () => {},
     );
     const failure = new StoreUnavailableError(`etcd did not answer: ${(error as Error).message}`, 'unknown', { cause: error });
-    for (const { answer } of this.#open.values()) answer.reject(failure);
+    for (const { answer } of this.#open) answer.reject(failure);
     this.#open.clear();
+    this.#openOf.clear();
   }
 
   #stopTimer(): void {
