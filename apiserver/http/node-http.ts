@@ -101,8 +101,7 @@ async function writeStream(body: (output: ReplyOutput) => void | Promise<void>, 
   const gone = new AbortController();
   const abort = (): void => gone.abort();
   response.once('close', abort);
-  stop.addEventListener('abort', abort, { once: true });
-  if (stop.aborted) abort();
+  const forget = onAbort(stop, abort);
   try {
     await body({
       write: (chunk) => void (response.destroyed || response.write(chunk)),
@@ -117,9 +116,30 @@ async function writeStream(body: (output: ReplyOutput) => void | Promise<void>, 
     // The client cannot be told any more but by a broken body.
     response.destroy();
   } finally {
-    stop.removeEventListener('abort', abort);
+    forget();
     response.removeListener('close', abort);
   }
+}
+
+const abortHandlers = new WeakMap<AbortSignal, Set<() => void>>();
+
+/**
+ * Calls `handler` when the signal aborts, at once if it has. One listener of the signal serves all: adding one costs as
+ * much as there are already, and thousands of watches are open at a time.
+ * @returns what takes it back
+ */
+function onAbort(signal: AbortSignal, handler: () => void): () => void {
+  let handlers = abortHandlers.get(signal);
+  if (!handlers) {
+    const all = new Set<() => void>();
+    signal.addEventListener('abort', () => [...all].forEach((each) => each()), { once: true });
+    abortHandlers.set(signal, all);
+    handlers = all;
+  }
+  const known = handlers;
+  known.add(handler);
+  if (signal.aborted) handler();
+  return () => void known.delete(handler);
 }
 
 function drained(response: ServerResponse): Promise<void> {
