@@ -7,7 +7,9 @@
 //   result PATH         after SIGTERM: a file with every task, its node and when it came
 
 import { writeFileSync } from 'node:fs';
-import { SystemClock } from '../lib/clock.js';
+import { isReason } from '../api/errors.js';
+import { TransportError } from '../api/transport.js';
+import { sleep, SystemClock } from '../lib/clock.js';
 import { SystemRandom } from '../lib/random.js';
 import { agentCredentials } from './agent-certificates.js';
 import { HollowAgent } from './hollow-agent.js';
@@ -27,6 +29,7 @@ export type BoundTask = [name: string, nodeName: string, atMs: number];
 
 const registrationsInFlight = 32;
 const saidEvery = 250;
+const busyMs = 500;
 
 export async function runHollowAgents(options: HollowAgentsOptions): Promise<void> {
   const { server, dataDirectory, names, capacity, resultPath } = options;
@@ -46,6 +49,8 @@ export async function runHollowAgents(options: HollowAgentsOptions): Promise<voi
     say(`bound ${saidBound}`);
   };
   const ends: (() => Promise<void>)[] = [];
+  // A signal of thousands of listeners is slow with each: every agent has its own.
+  const stops: AbortController[] = [];
   let next = 0;
   const worker = async (): Promise<void> => {
     while (next < names.count && !stop.signal.aborted) {
@@ -63,7 +68,9 @@ export async function runHollowAgents(options: HollowAgentsOptions): Promise<voi
           if (bound.length === saidBound + 1) setImmediate(tellBound);
         },
       });
-      ends.push(await agent.register(stop.signal));
+      const own = new AbortController();
+      stops.push(own);
+      ends.push(await registered(agent, own.signal));
       if (ends.length % saidEvery === 0 || ends.length === names.count) say(`registered ${ends.length}`);
     }
   };
@@ -74,5 +81,19 @@ export async function runHollowAgents(options: HollowAgentsOptions): Promise<voi
   });
   writeFileSync(resultPath, JSON.stringify(bound));
   say(`result ${resultPath}`);
+  for (const own of stops) own.abort();
   await Promise.all(ends.map((end) => end()));
+}
+
+/** A server that is busy is asked again, as an agent does. */
+async function registered(agent: HollowAgent, signal: AbortSignal): Promise<() => Promise<void>> {
+  const clock = new SystemClock();
+  for (;;) {
+    try {
+      return await agent.register(signal);
+    } catch (error) {
+      if (!isReason(error, 'TooManyRequests', 'ServiceUnavailable', 'Timeout') && !(error instanceof TransportError)) throw error;
+      await sleep(clock, busyMs, signal);
+    }
+  }
 }
