@@ -10,6 +10,8 @@ import type { PatchType } from '../resources/service.js';
 export const bodyBytesMax = 3 * 1024 * 1024;
 /** A bulk request's body. */
 export const bulkBodyBytesMax = 64 * 1024 * 1024;
+/** What agents send in bulk, 2 KiB for each of the most items: reading 64 MiB of the worst JSON holds up everybody for ten seconds. */
+export const reportBodyBytesMax = 10 * 1024 * 1024;
 /** A YAML body: reading it takes a hundred times as long as reading JSON, and everybody else waits meanwhile. */
 export const yamlBytesMax = 256 * 1024;
 /** Mappings and lists inside each other: far beyond any real object, far below what exhausts the stack of the walks that follow. */

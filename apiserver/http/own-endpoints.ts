@@ -10,7 +10,7 @@ import type { Attributes } from '../resources/authorization.js';
 import type { BulkService } from '../resources/bulk-service.js';
 import type { PresenceService } from '../resources/presence-service.js';
 import type { Caller, ResourceService } from '../resources/service.js';
-import { bulkBodyBytesMax, isMapping } from './decode.js';
+import { bulkBodyBytesMax, isMapping, reportBodyBytesMax } from './decode.js';
 import type { Endpoint } from './endpoint.js';
 import { methodNotAllowed, unknownPath } from './errors.js';
 import type { Logs } from './logs.js';
@@ -37,6 +37,7 @@ export class OwnEndpoints {
     this.#options = options;
     const { bulk } = options;
     const plain = (work: (body: unknown) => Promise<BulkOutcome[]>): Run => async (request) => bulkReply(await work(await readBulk(request)));
+    const report = (work: (body: unknown) => Promise<BulkOutcome[]>): Run => async (request) => bulkReply(await work(await readReports(request)));
     this.#bulk = new Map<string, Run>([
       [
         bulkPaths.create,
@@ -47,8 +48,8 @@ export class OwnEndpoints {
       ],
       [bulkPaths.bind, plain((body) => bulk.bind(body))],
       [bulkPaths.unschedulable, plain((body) => bulk.unschedulable(body))],
-      [bulkPaths.status, plain((body) => bulk.status(body))],
-      [bulkPaths.events, plain((body) => bulk.recordEvents(body))],
+      [bulkPaths.status, report((body) => bulk.status(body))],
+      [bulkPaths.events, report((body) => bulk.recordEvents(body))],
     ]);
   }
 
@@ -166,8 +167,17 @@ function readBulk(request: ServerRequest): Promise<unknown> {
   return readValue(request, bulkBodyBytesMax);
 }
 
+const reports = new WeakMap<ServerRequest, Promise<unknown>>();
+
+/** Once for each request: both authorization and the work ask for it. */
+function readReports(request: ServerRequest): Promise<unknown> {
+  let body = reports.get(request);
+  if (!body) reports.set(request, (body = readValue(request, reportBodyBytesMax)));
+  return body;
+}
+
 async function nodeNameInBody(request: ServerRequest): Promise<Partial<Attributes>> {
-  const body = await readBulk(request);
+  const body = await readReports(request);
   const nodeName = isMapping(body) ? body['nodeName'] : undefined;
   return typeof nodeName === 'string' ? { bulkNodeName: nodeName } : {};
 }
