@@ -43,8 +43,9 @@ describe('EtcdStore under faults', () => {
     const failures: StoreUnavailableError[] = [];
     const seen: Change[] = [];
     const stop = new AbortController();
+    const { revision } = await store.list(prefix);
     const watching = (async () => {
-      for await (const changes of store.watch(prefix, (await store.list(prefix)).revision, stop.signal)) {
+      for await (const changes of store.watch(prefix, revision, stop.signal)) {
         seen.push(...changes);
         if (seen.some(({ key }) => key.endsWith('last'))) stop.abort();
       }
