@@ -1,6 +1,9 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import type { KindDefinition } from '../../api/kind.js';
 import { leaseKind as lease } from '../../api/lease.js';
+import { silentLogger } from '../../lib/log.js';
+import { SeededRandom } from '../../lib/random.js';
+import { PresenceService } from './presence-service.js';
 import { nodeKind, TestCluster } from './testing/cluster.js';
 
 const leaseKind = lease as unknown as KindDefinition;
@@ -56,6 +59,18 @@ describe('PresenceService', () => {
     // Until the lease runs out: this answer may be lost, and the agent then runs its tasks until its own count ends.
     for (let tries = 0; tries < 2; tries++) expect((await cluster.presence.present('m1', { session: 's', announce: false })).present).toBe(false);
     expect(await leases()).toMatchObject([{ metadata: { name: 'm1' } }]);
+  });
+
+  it.each([
+    ['longer', 30_000, 8_000],
+    ['shorter', 4_000, 4_000],
+  ])('promises no more than the lease has that was kept over a restart with a %s time to live', async (_, ttlMs, promised) => {
+    const { cache, store, clock, resources: { mutator } } = cluster;
+    await cluster.presence.present('m1', { session: 's', announce: true });
+    const restarted = new PresenceService({ cache, presence: store.presence, mutator, clock, random: new SeededRandom(2), logger: silentLogger, ttlMs });
+    for (const announce of [false, true]) expect(await restarted.present('m1', { session: 's', announce })).toEqual({ present: true, ttlMs: promised });
+    await cluster.createNode('m2');
+    expect(await restarted.present('m2', { session: 's', announce: true })).toEqual({ present: true, ttlMs });
   });
 
   it('knows the newest load of each node that is present', async () => {

@@ -94,7 +94,7 @@ export class PresenceService {
     try {
       const present = announce ? await this.#announce(nodeName, session) : await this.#renew(nodeName, session);
       if (present && load) this.#keepLoad(nodeName, load);
-      return { present, ttlMs: this.#ttlMs, ...(this.#options.soleServer ? { soleServer: true } : {}) };
+      return { present, ttlMs: present ? await this.#keptMs(nodeName) : this.#ttlMs, ...(this.#options.soleServer ? { soleServer: true } : {}) };
     } catch (error) {
       throw toClientError(error);
     }
@@ -128,6 +128,15 @@ export class PresenceService {
     }
     this.#heard.set(nodeName, { session, load: before?.load, loadAtMs: before?.loadAtMs ?? 0, atMs: clock.monotonic() });
     return true;
+  }
+
+  /**
+   * For how long a renewal keeps the node present. A lease from before a restart with another time to live, or from a server
+   * that has another one, keeps its own until it runs out; an agent that counted on more would run its tasks too long.
+   */
+  async #keptMs(nodeName: string): Promise<number> {
+    const lease = (await this.#options.mutator.find(presenceKey(nodeName)))?.object as Lease | undefined;
+    return Math.min(this.#ttlMs, (lease?.spec?.leaseDurationSeconds ?? Infinity) * 1000);
   }
 
   /** Present for a full time to live from now. What lasts is taken over without a gap, so that no task is lost. */
