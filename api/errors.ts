@@ -138,9 +138,14 @@ export function conflict(resource: ResourceName, name: string, why: string): Api
 
 export const modifiedMessage = 'the object has been modified; please apply your changes to the latest version and try again';
 
-/** All problems of one object at once. */
-export function invalid(resource: ResourceName, name: string, problems: readonly FieldProblem[]): ApiError {
+/** Nobody reads more of them, and a hundred thousand would take seconds to write. */
+export const problemsShownMax = 100;
+
+/** All problems of one object at once, as far as anybody reads them. */
+export function invalid(resource: ResourceName, name: string, all: readonly FieldProblem[]): ApiError {
+  const problems = all.slice(0, problemsShownMax);
   const texts = problems.map((problem) => `${problem.field}: ${problem.message}`);
+  if (problems.length < all.length) texts.push('and more');
   const qualified = resource.group ? `${resource.kind}.${resource.group}` : resource.kind;
   return new ApiError(
     'Invalid',

@@ -5,7 +5,7 @@
 
 import { Ajv, type ErrorObject, type ValidateFunction } from 'ajv';
 import type { TSchema } from 'typebox';
-import { invalidValue, notSupported, required, type FieldProblem } from './errors.js';
+import { invalidValue, notSupported, problemsShownMax, required, type FieldProblem } from './errors.js';
 import { parseMilli, quantityHelp } from './quantity.js';
 
 /** The part of JSON Schema that our walks read. */
@@ -43,6 +43,7 @@ export class ObjectSchema {
     const errors = (this.#validate.errors ?? []).filter((error) => error.keyword !== 'anyOf' && error.keyword !== 'if');
     const byField = new Map<string, FieldProblem>();
     for (const error of errors) {
+      if (byField.size > problemsShownMax) break;
       const problem = problemOf(error, value);
       if (!byField.has(problem.field)) byField.set(problem.field, problem);
     }

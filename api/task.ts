@@ -183,7 +183,7 @@ function validate(task: Task): FieldProblem[] {
     const problem = subdomainProblem(spec.nodeName);
     if (problem) problems.push(invalidValue('spec.nodeName', spec.nodeName, problem));
   }
-  problems.push(...labelsProblems(spec.nodeSelector, 'spec.nodeSelector'));
+  for (const problem of labelsProblems(spec.nodeSelector, 'spec.nodeSelector')) problems.push(problem);
   (spec.tolerations ?? []).forEach((toleration, index) => problems.push(...tolerationProblems(toleration, `spec.tolerations[${index}]`)));
   return problems;
 }

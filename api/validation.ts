@@ -61,7 +61,9 @@ export function metadataProblems(kind: KindDefinition, metadata: ObjectMeta): Fi
   } else if (namespace) {
     problems.push(forbiddenField('metadata.namespace', 'not allowed on this type'));
   }
-  problems.push(...labelsProblems(metadata.labels, 'metadata.labels'), ...annotationProblems(metadata.annotations));
+  // Not as arguments of a call, which the stack holds: there may be a hundred thousand.
+  for (const problem of labelsProblems(metadata.labels, 'metadata.labels')) problems.push(problem);
+  for (const problem of annotationProblems(metadata.annotations)) problems.push(problem);
   (metadata.finalizers ?? []).forEach((finalizer, index) => {
     const problem = qualifiedNameProblem(finalizer);
     if (problem) problems.push(invalidValue(`metadata.finalizers[${index}]`, finalizer, problem));

@@ -113,7 +113,8 @@ export function ownerProblems(metadata: ObjectMeta): FieldProblem[] {
 /** An object that is being deleted gets no new finalizers. */
 export function finalizerProblems(metadata: ObjectMeta, old: ObjectMeta): FieldProblem[] {
   if (!old.deletionTimestamp || !Array.isArray(metadata.finalizers)) return [];
-  const added = metadata.finalizers.filter((finalizer) => !(old.finalizers ?? []).includes(finalizer));
+  const before = new Set(old.finalizers);
+  const added = metadata.finalizers.filter((finalizer) => !before.has(finalizer));
   if (added.length === 0) return [];
   return [forbiddenField('metadata.finalizers', `no new finalizers can be added if the object is being deleted, found new finalizers ${JSON.stringify(added)}`)];
 }

@@ -39,6 +39,15 @@ describe('the resource service', () => {
     );
   });
 
+  it.each<[string, object]>([
+    ['labels', { metadata: { name: 'x', labels: Object.fromEntries(Array.from({ length: 200_000 }, (_, at) => [`!${at}`, '@'])) }, spec: { command: ['true'] } }],
+    ['a node selector', { metadata: { name: 'x' }, spec: { command: ['true'], nodeSelector: Object.fromEntries(Array.from({ length: 200_000 }, (_, at) => [`!${at}`, '@'])) } }],
+    ['variables', { metadata: { name: 'x' }, spec: { command: ['true'], env: Array.from({ length: 200_000 }, () => ({})) } }],
+  ])('names the first hundred of a few hundred thousand problems of %s', async (_what, sent) => {
+    const error = await cluster.resources.create(cluster.caller, { kind: taskKind, namespace: 'default' }, sent as KubeObject, {}).then(() => undefined, (failure: ApiError) => failure);
+    expect([error?.code, error?.details?.causes?.length, error?.message.slice(-', and more]'.length)]).toEqual([422, 100, ', and more]']);
+  });
+
   it('patches or refuses whatever is sent to it, and never fails', async () => {
     await cluster.createNode('fuzz');
     await cluster.createTask('fuzz');
