@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, openSync, closeSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, openSync, closeSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -85,6 +85,22 @@ describe('LogStore', () => {
     stop.abort();
     await logs.run(stop.signal);
     expect(['a-1-1', 'b-1-1', 'c-1-1'].map((name) => existsSync(join(dataDir, 'attempts', name)))).toEqual([false, true, true]);
+  });
+
+  it.each([0o700, 0o711])('removes all that a task has left, and nothing that its links point to (mode %o)', async (mode) => {
+    const kept = join(dataDir, 'kept');
+    mkdirSync(kept);
+    writeFileSync(join(kept, 'file'), '');
+    mkdirSync(join(dir, 'work', 'deep'), { recursive: true });
+    symlinkSync(kept, join(dir, 'work', 'deep', 'link'));
+    chmodSync(dir, mode);
+    const logs = store({ attempts: 0 });
+    logs.started(key);
+    logs.ended(key);
+    const stop = new AbortController();
+    stop.abort();
+    await logs.run(stop.signal);
+    expect([existsSync(dir), existsSync(join(kept, 'file'))]).toEqual([false, true]);
   });
 
   it('finds the newest attempt, or the one asked for', () => {

@@ -9,7 +9,7 @@
 // Directories of ended attempts stay for reading, the newest ones, until there are too many, too old or too big.
 
 import { execFile } from 'node:child_process';
-import { closeSync, copyFileSync, fstatSync, openSync, readFileSync, readSync, renameSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import { chmodSync, closeSync, copyFileSync, fstatSync, openSync, readFileSync, readSync, renameSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -186,11 +186,25 @@ export class LogStore implements Service {
     this.#endedBytes -= this.#ended.get(key)?.bytes ?? 0;
     this.#ended.delete(key);
     // One after the other: a burst of short tasks must not flood the disk with removals.
-    this.#removing = this.#removing.then(() => rm(join(this.#attemptsDir, key), { recursive: true, force: true })).catch((error: unknown) => {
+    this.#removing = this.#removing.then(() => removeTree(join(this.#attemptsDir, key))).catch((error: unknown) => {
       this.#logger.warn('cannot remove the directory of an ended attempt; remove it by hand', { attempt: key, error });
     });
   }
 }
+
+/**
+ * Removes the directory of an attempt. One that ran as another user holds directories which that user's other processes can
+ * still turn into symbolic links while they are being removed: Node would follow those and remove, as root, what they
+ * point to. rm (coreutils) does not; it costs a process, so it is left to those.
+ */
+async function removeTree(dir: string): Promise<void> {
+  const mode = statSync(dir, { throwIfNoEntry: false })?.mode ?? 0;
+  if ((mode & passableByOthers) === 0) return rm(dir, { recursive: true, force: true });
+  chmodSync(dir, 0o700);
+  await promisify(execFile)('rm', ['-rf', '--', dir]);
+}
+
+const passableByOthers = 0o011;
 
 /** Where the kept part of output.log begins. */
 export function readStart(dir: string): number {
