@@ -31,7 +31,7 @@ interface Answer {
 }
 
 /** A server on a port of its own, and who may talk to it. */
-async function startServer(stoppingMs?: number) {
+async function startServer(options: { stoppingMs?: number; arrivalMs?: number } = {}) {
   const directory = await mkdtemp(join(tmpdir(), 'taskplane-server-'));
   const clock = new SystemClock();
   const random = new SystemRandom();
@@ -41,7 +41,7 @@ async function startServer(stoppingMs?: number) {
   const cache = new WatchCache({ store, indexes: cacheIndexes, clock, random, log: silentLogger });
   const core = new ApiServerCore({ store, cache, clock, random, logger: silentLogger, metrics: new ServerMetrics({ process: false }) });
   const tls = { ca: authority.cert, cert: certificate.cert, key: certificate.key };
-  const server = new HttpsServer({ handler: core.handler, tunnels: core.tunnels, tls, listen: { host: '127.0.0.1', port: 0 }, clock, logger: silentLogger, ...(stoppingMs === undefined ? {} : { stoppingMs }) });
+  const server = new HttpsServer({ handler: core.handler, tunnels: core.tunnels, tls, listen: { host: '127.0.0.1', port: 0 }, clock, logger: silentLogger, ...options });
   const port = await server.listen();
   const [stopServer, stopCore] = [new AbortController(), new AbortController()];
   const ended = [server.run(stopServer.signal), core.run(stopCore.signal)];
@@ -247,9 +247,18 @@ describe('the HTTPS server', () => {
   });
 });
 
+it('cuts a connection that never begins its handshake', async () => {
+  const server = await startServer({ arrivalMs: 100 });
+  const { createConnection } = await import('node:net');
+  const silent = createConnection({ host: '127.0.0.1', port: server.port });
+  silent.on('error', () => {}).resume();
+  await once(silent, 'close');
+  await server.stop();
+});
+
 describe('stopping the HTTPS server', () => {
   it('ends watches cleanly, refuses new connections and leaves nothing open', async () => {
-    const server = await startServer(200);
+    const server = await startServer({ stoppingMs: 200 });
     const stream = await openStream(server, `${tasks}?watch=true`);
     const idle = new Agent({ keepAlive: true });
     await server.send({ path: '/livez', agent: idle });

@@ -19,8 +19,7 @@ import type { Tunnels } from './tunnels.js';
 
 /** Go clients keep idle connections for 90 s: whoever closes first must not be us, or their next request fails. */
 const keepAliveMs = 100_000;
-/** Who has not finished its handshake, or the headers of a request, by then never will: as the Kubernetes API server has it. */
-const headersMsMax = 32_000;
+const arrivalMsDefault = 32_000;
 /** Long selectors travel in the URL. */
 const headerBytesMax = 64 * 1024;
 /** A request must have arrived whole within this. */
@@ -34,6 +33,8 @@ export interface HttpsServerOptions {
   listen: { host: string; port: number };
   /** Requests in flight have this long to finish when the server stops. @default 5,000 */
   stoppingMs?: number;
+  /** Who has not finished its handshake, or the headers of a request, by then is cut. @default 32,000, as the Kubernetes API server has it */
+  arrivalMs?: number;
   clock: Clock;
   logger: Logger;
 }
@@ -48,7 +49,7 @@ export class HttpsServer {
 
   constructor(options: HttpsServerOptions) {
     this.#options = options;
-    const { tls } = options;
+    const { tls, arrivalMs = arrivalMsDefault } = options;
     const serve = (request: IncomingMessage, response: ServerResponse): void => void this.#serve(request, response);
     const app = createApp({ serve, logger: options.logger });
     this.#tunnelServer = new TunnelServer(options);
@@ -61,8 +62,8 @@ export class HttpsServer {
         minVersion: 'TLSv1.2',
         ALPNProtocols: ['http/1.1'],
         keepAliveTimeout: keepAliveMs,
-        handshakeTimeout: headersMsMax,
-        headersTimeout: headersMsMax,
+        handshakeTimeout: arrivalMs,
+        headersTimeout: arrivalMs,
         maxHeaderSize: headerBytesMax,
         requestTimeout: requestMsMax,
       },
@@ -128,7 +129,8 @@ function isResourcePath(url: string): boolean {
 
 /** Bytes that are no request still get a Status. */
 function refuseBytes(error: NodeJS.ErrnoException, socket: TLSSocket): void {
-  if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy();
+  // Without a handshake nothing can be said: what is written would wait for it, and keep the connection for ever.
+  if (error.code === 'ECONNRESET' || error.code === 'ERR_TLS_HANDSHAKE_TIMEOUT' || !socket.writable) return void socket.destroy();
   const status = refusalOf(error.code ?? '').toStatus();
   const body = `${JSON.stringify(status)}\n`;
   socket.end(`HTTP/1.1 ${status.code} ${status.reason}\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`);
