@@ -16,43 +16,45 @@ const suffix = new SystemRandom().suffix(5);
 export async function startAgents(context: CaseContext, processes: TaskplaneProcesses, client: ApiClient): Promise<void> {
   processes.startControllers();
   for (const name of startAgents.names(context.nodes)) processes.startAgent(name);
-  await within(context.clock, 60_000, 'making the nodes ready', nodesReady(client, context.nodes, context.clock));
+  await within(context.clock, 60_000, 'making the nodes ready', nodesReady(client, context.nodes, context));
   context.afterwards(() => deleteTasks(client, context.clock));
 }
 
 startAgents.names = (count: number): string[] => Array.from({ length: count }, (_, index) => `bench-${index}-${suffix}`);
 
-/** Resolves when `count` nodes are Ready and untainted. */
-export async function nodesReady(client: ApiClient, count: number, clock: Clock, progress: (ready: number) => void = () => undefined): Promise<void> {
-  const stop = new AbortController();
+/** Resolves when `count` nodes are Ready and untainted, or the case has ended. */
+export async function nodesReady(client: ApiClient, count: number, { clock, signal, progress }: CaseContext): Promise<void> {
   const ready = new Set<string>();
   const enter = (node: Node): boolean => {
     if (isReady(node) && !node.spec?.taints?.length) ready.add(node.metadata.name!);
     else ready.delete(node.metadata.name!);
-    progress(ready.size);
     return ready.size >= count;
   };
-  for (;;) {
+  while (!signal.aborted) {
     try {
       const list = await client.list(nodeKind);
       ready.clear();
       if (list.items.map(enter).some(Boolean) || count === 0) return;
-      for await (const { type, object } of client.watch(nodeKind, { resourceVersion: list.metadata.resourceVersion, signal: stop.signal })) {
+      progress(`${ready.size} of ${count} nodes are ready`);
+      for await (const { type, object } of client.watch(nodeKind, { resourceVersion: list.metadata.resourceVersion, signal })) {
         if ((type === 'ADDED' || type === 'MODIFIED') && enter(object)) return;
       }
     } catch {
-      await sleep(clock, 100);
+      await sleep(clock, 100, signal);
     }
   }
 }
+
+const deleteMsMax = 30_000;
 
 /** Removes every task, and waits for the processes of those that still ran. */
 async function deleteTasks(client: ApiClient, clock: Clock): Promise<void> {
   const path = `/apis/taskplane.dev/v1/namespaces/default/${taskKind.plural}`;
   const body = JSON.stringify({ kind: 'DeleteOptions', apiVersion: 'v1', gracePeriodSeconds: 0 });
   await client.transport.request({ method: 'DELETE', path, headers: { accept: 'application/json', 'content-type': 'application/json' }, body });
-  const empty = async (): Promise<void> => {
-    while ((await client.list(taskKind, { limit: 1 })).items.length > 0) await sleep(clock, 50);
-  };
-  await within(clock, 30_000, 'deleting the tasks', empty());
+  const deadline = clock.monotonic() + deleteMsMax;
+  while ((await client.list(taskKind, { limit: 1 })).items.length > 0) {
+    if (clock.monotonic() > deadline) throw new Error(`the tasks were not gone within ${deleteMsMax} ms of their deletion`);
+    await sleep(clock, 50);
+  }
 }

@@ -19,6 +19,8 @@ export interface CaseContext {
   readonly nodes: number;
   readonly tasks: number;
   readonly clock: Clock;
+  /** Aborts when the case has ended, however it ended: whatever still waits or asks again must stop. */
+  readonly signal: AbortSignal;
   /** Shown to people while they wait; never part of the result. */
   progress(text: string): void;
   /** Store and API server, as in production; ended by the one who runs the case. */

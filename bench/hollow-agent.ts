@@ -44,10 +44,7 @@ export class HollowAgent {
   /** Registers the node, announces its presence and starts to watch. Resolves when all of that is done. */
   async register(signal: AbortSignal): Promise<() => Promise<void>> {
     const { nodeName } = this.#options;
-    await this.#client.create(nodeKind, { apiVersion: 'v1', kind: 'Node', metadata: { name: nodeName, labels: { 'kubernetes.io/hostname': nodeName } } }).catch((error: unknown) => {
-      if (!isReason(error, 'AlreadyExists')) throw error;
-    });
-    await this.#client.update(nodeKind, this.#node(), { subresource: 'status' });
+    await this.#registerNode();
     const { ttlMs } = await this.#client.presence(nodeName, { session: this.#session, announce: true, load: this.#load() });
     const watching = new Deferred<void>();
     const running = Promise.all([this.#keepPresence(ttlMs || ttlMsDefault, signal), this.#watch(signal, () => watching.resolve())]);
@@ -58,16 +55,33 @@ export class HollowAgent {
     };
   }
 
+  async #registerNode(): Promise<void> {
+    const { nodeName } = this.#options;
+    await this.#client.create(nodeKind, { apiVersion: 'v1', kind: 'Node', metadata: { name: nodeName, labels: { 'kubernetes.io/hostname': nodeName } } }).catch((error: unknown) => {
+      if (!isReason(error, 'AlreadyExists')) throw error;
+    });
+    await this.#client.update(nodeKind, this.#node(), { subresource: 'status' });
+  }
+
   async #keepPresence(ttlMs: number, signal: AbortSignal): Promise<void> {
-    const { clock, random, nodeName } = this.#options;
+    const { clock, random } = this.#options;
     const periodMs = ttlMs / renewalsPerTtl;
     // Agents of a real cluster were not started in the same moment.
     await sleep(clock, random.float() * periodMs, signal);
     while (!signal.aborted) {
       const start = clock.monotonic();
-      await this.#client.presence(nodeName, { session: this.#session, announce: false, load: this.#load() }).catch(() => undefined);
+      await this.#renew().catch(() => undefined);
       await sleep(clock, Math.max(0, periodMs - (clock.monotonic() - start)), signal);
     }
+  }
+
+  async #renew(): Promise<void> {
+    const { nodeName } = this.#options;
+    const { present } = await this.#client.presence(nodeName, { session: this.#session, announce: false, load: this.#load() });
+    if (present) return;
+    // It was late and is lost. It has nothing to stop, so it may say at once that it is back.
+    await this.#registerNode();
+    await this.#client.presence(nodeName, { session: this.#session, announce: true, load: this.#load() });
   }
 
   async #watch(signal: AbortSignal, begun: () => void): Promise<void> {

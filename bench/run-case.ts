@@ -25,11 +25,13 @@ export async function runCase(benchCase: BenchCase, options: RunOptions): Promis
   const clock = new SystemClock();
   const cleanups: (() => Promise<unknown>)[] = [];
   let processes: TaskplaneProcesses | undefined;
+  const over = new AbortController();
   const context: CaseContext = {
     store: options.store,
     nodes: options.nodes,
     tasks: options.tasks,
     clock,
+    signal: over.signal,
     progress: options.progress,
     start: async (given = {}) => {
       const started = await TaskplaneProcesses.start({ ...given, store: options.store });
@@ -50,6 +52,7 @@ export async function runCase(benchCase: BenchCase, options: RunOptions): Promis
   } catch (error) {
     throw new Error(`${error instanceof Error ? error.message : String(error)}\n${processes?.tails(20) ?? ''}`, { cause: error });
   } finally {
+    over.abort();
     for (const cleanup of cleanups.reverse()) await cleanup().catch((error: unknown) => void process.stderr.write(`while cleaning up after ${benchCase.name}: ${String(error)}\n`));
   }
 }

@@ -89,7 +89,7 @@ export const bind: BenchCase = {
     const registering = clock.monotonic();
     context.progress(`starting ${nodes} hollow agents`);
     const hollow = await startHollowAgents(context, processes.directory, { server: processes.server, dataDirectory: processes.dataDirectory });
-    await within(clock, 120_000, 'making the nodes ready', nodesReady(client, nodes, clock));
+    await within(clock, 120_000, 'making the nodes ready', nodesReady(client, nodes, context));
     const registered = (clock.monotonic() - registering) / 1_000;
 
     const items = Array.from({ length: tasks }, (_, index) => benchTask(`bind-${index}`, { command: ['/bin/true'], resources: { requests: requests[index % requests.length]! } }));
