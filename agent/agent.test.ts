@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { agentUser, controllersUser, createInProcessApiServer, type InProcessApiServer } from '../apiserver/in-process.js';
 import { secretKind, type Secret } from '../api/config.js';
+import { afterLoss } from '../api/task-status.js';
 import { taskKind, type Task, type TaskSpec } from '../api/task.js';
 import { TransportError, type Transport } from '../api/transport.js';
 import { SystemClock } from '../lib/clock.js';
@@ -190,6 +191,16 @@ describe('runAgent', () => {
     const lost = await taskThat(api, 'moves', inPhase('Pending'));
     expect(lost.status).toMatchObject({ reason: 'NodeLost' });
     expect((await taskThat(api, 'waits', inPhase('Running'))).status).toMatchObject({ attempt: 1 });
+  });
+
+  it('says that a task runs when its node was taken for lost and the task kept for it', async () => {
+    await startAgent();
+    await run('waits', { command: ['sleep', '1000'], onNodeLost: 'Wait' });
+    const task = await taskThat(api, 'waits', inPhase('Running'));
+    await api.scheduler.update(taskKind, { ...task, status: afterLoss(task, 'NodeLost', 'node is lost', clock.now()) }, { subresource: 'status' });
+    const back = await taskThat(api, 'waits', inPhase('Running'));
+    expect(back.status).toMatchObject({ attempt: 1, startTime: task.status!.startTime });
+    expect(back.status).not.toHaveProperty('reason');
   });
 
   it('kills what the cluster no longer wants, when it hears of it', async () => {

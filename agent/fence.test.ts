@@ -62,6 +62,37 @@ describe('Fence', () => {
     await end();
   });
 
+  it('does not say that it is open to who asks after its deadline and before its timer', async () => {
+    let down = false;
+    const { clock, fence, end } = world(() => (down ? Promise.reject(new TransportError('no answer')) : { present: true, ttlMs }));
+    const { agent } = marginsMs(ttlMs);
+    let said = false;
+    let wasOpen: boolean | undefined;
+    // Made before the fence's own timer for the same instant, and so called before it.
+    clock.timer(ttlMs - agent, () => {
+      wasOpen = fence.open;
+      void fence.opened.then(() => (said = true));
+    });
+    await clock.advance(1);
+    down = true;
+    await clock.advance(ttlMs);
+    expect([wasOpen, said]).toEqual([false, false]);
+    down = false;
+    await clock.advance(ttlMs);
+    expect(said).toBe(true);
+    await end();
+  });
+
+  it('kills at once what comes under guard when its time is up', async () => {
+    const { clock, fence, end } = world(() => Promise.reject(new TransportError('no answer')));
+    await clock.advance(1);
+    let kills = 0;
+    const release = fence.guard('started while the time ran out', () => kills++);
+    expect(kills).toBe(1);
+    release();
+    await end();
+  });
+
   it('is not opened again by a refused connection once its time was up', async () => {
     let answer: () => PresenceResponse | Promise<never> = () => ({ present: true, ttlMs, soleServer: true });
     const { clock, fence, end } = world(() => answer());

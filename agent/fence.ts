@@ -76,12 +76,17 @@ export class Fence implements Service {
 
   /** Resolves when the fence next opens, or at once. */
   get opened(): Promise<void> {
-    return this.open ? Promise.resolve() : this.#opened.promise;
+    if (this.open) return Promise.resolve();
+    // The timer may be late: whoever waits in a loop would find it closed and opened, again and again, and hold up all else.
+    if (this.#deadline > 0) this.#expire();
+    return this.#opened.promise;
   }
 
-  /** @param kill ends the attempt's processes at once @returns call it when they have ended */
+  /** @param kill ends the attempt's processes at once; called at once when the fence is closed @returns call it when they have ended */
   guard(key: string, kill: () => void): () => void {
     this.#guarded.set(key, kill);
+    // It was started while our time ran out: those before it have been killed already.
+    if (!this.open) kill();
     return () => {
       if (this.#guarded.get(key) !== kill) return;
       this.#guarded.delete(key);

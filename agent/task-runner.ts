@@ -291,6 +291,7 @@ export class TaskRunner {
       : () => undefined;
     let stop = stoppedBefore === undefined ? undefined : { reason: stoppedBefore, at: clock.now() };
     let killed = false;
+    let answered: Task | undefined;
     while (!end) {
       if (this.#order === 'detach') {
         execution.detach();
@@ -305,6 +306,13 @@ export class TaskRunner {
         this.#logger.info('stopping a task', { why: reason });
         this.#context.event(this.#task, 'Normal', 'Killing', `stopping attempt ${round.attempt.number}: ${reason}`);
         execution.terminate();
+      }
+      // Taken for lost with its node, and kept for it. While we are not present, it would only be taken for lost again.
+      if (!stop && this.#task.status?.phase === 'Unknown' && answered !== this.#task) {
+        if (fence.open) {
+          answered = this.#task;
+          this.#send(this.#report(round, 'Running'));
+        } else void fence.opened.then(() => this.#wake());
       }
       const killAt = stop && stop.at + this.#graceMs();
       if (!killed && (this.#order === 'forget' || (killAt !== undefined && now >= killAt))) {
