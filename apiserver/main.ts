@@ -3,6 +3,7 @@
 import { randomBytes } from 'node:crypto';
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { leaseKind, presenceNamespace } from '../api/lease.js';
 import type { Clock } from '../lib/clock.js';
 import type { Logger } from '../lib/log.js';
 import type { Random } from '../lib/random.js';
@@ -12,6 +13,7 @@ import { HttpsServer } from './http/server.js';
 import { adminKubeconfigPath, adminSubject, controllersKubeconfigPath, controllersSubject, prepareKubeconfig } from './pki/kubeconfig.js';
 import { preparePki, type Pki } from './pki/pki.js';
 import { cacheIndexes } from './resources/object-cache.js';
+import { collectionPrefix } from './resources/registry-keys.js';
 import { EmbeddedStore } from './storage/embedded/embedded-store.js';
 import type { Store } from './storage/store.js';
 import { WatchCache } from './storage/watch-cache.js';
@@ -121,8 +123,9 @@ async function openStore({ store, clock, random, logger }: ApiServerOptions, met
   // Its libraries take a while to load: who has an embedded store does not wait for them.
   const { EtcdStore } = await import('./storage/etcd/etcd-store.js');
   const { servers, ca, cert, key } = store;
+  const presencePrefix = collectionPrefix(leaseKind, presenceNamespace);
   const tls = ca === undefined ? undefined : { ca: Buffer.from(ca), ...(cert === undefined ? {} : { cert: Buffer.from(cert) }), ...(key === undefined ? {} : { key: Buffer.from(key) }) };
-  return EtcdStore.open({ endpoints: servers, clock, random, log: logger, onCommit, ...(tls ? { tls } : {}) });
+  return EtcdStore.open({ endpoints: servers, presencePrefix, clock, random, log: logger, onCommit, ...(tls ? { tls } : {}) });
 }
 
 /** Finds out before anything is begun, and with the path in the message. @throws Error with `code` and `path` */

@@ -3,6 +3,7 @@ import { SystemClock } from '../../lib/clock.js';
 import { SeededRandom } from '../../lib/random.js';
 import { EtcdProcess } from '../../lib/testing/etcd-process.js';
 import { EtcdStore } from '../storage/etcd/etcd-store.js';
+import { presenceKey } from './registry-keys.js';
 import type { ListReply } from './service.js';
 import { taskKind, TestCluster } from './testing/cluster.js';
 
@@ -14,7 +15,7 @@ describe('resources on etcd', () => {
   let cluster: TestCluster;
   beforeAll(async () => void (etcd = await EtcdProcess.start()));
   afterAll(() => etcd.stop());
-  const join = (): Promise<TestCluster> => TestCluster.on(EtcdStore.open({ endpoints: [etcd.endpoint], clock: new SystemClock(), random: new SeededRandom(1) }));
+  const join = (): Promise<TestCluster> => TestCluster.on(EtcdStore.open({ endpoints: [etcd.endpoint], presencePrefix: presenceKey(''), clock: new SystemClock(), random: new SeededRandom(1) }));
   beforeEach(async () => void (cluster = await join()));
   afterEach(async () => {
     await cluster.resources.deleteCollection(cluster.caller, { kind: taskKind, namespace: 'default' }, {}, {});

@@ -348,13 +348,14 @@ export function describeStore(name: string, makeHarness: () => Promise<StoreHarn
 
       it('survives a restart: renewed by the new store it stays, otherwise it expires', async () => {
         const prefix = freshPrefix();
-        const { revision } = await written(store().presence.announce(`${prefix}a`, '{}', ttlMs));
+        await written(store().presence.announce(`${prefix}a`, '{}', ttlMs));
         await written(store().presence.announce(`${prefix}b`, '{}', ttlMs));
         await harness.reopen();
         expect(await store().presence.renew(`${prefix}a`)).toBe(true);
         await harness.passTime(ttlMs / 2);
         expect(await store().presence.renew(`${prefix}a`)).toBe(true);
-        expect(await store().read(`${prefix}a`)).toMatchObject({ revision });
+        // The new store may have taken it over by a write of the same value.
+        expect(await store().read(`${prefix}a`)).toMatchObject({ value: '{}' });
         await harness.passTime(ttlMs / 2 + 900);
         await eventually(async () => (await store().read(`${prefix}b`)) === undefined, () => harness.passTime(200));
         await store().presence.withdraw(`${prefix}a`);

@@ -99,7 +99,8 @@ export interface Store {
 
 /**
  * Keys that live only as long as someone renews them. Renewals cost no durable write; the first announcement and the
- * expiry are ordinary changes that watchers see (put, delete).
+ * expiry are ordinary changes that watchers see (put, delete). So is a renewal through another store than the last one, where
+ * several share the data: it may put the same value again.
  */
 export interface PresenceStore {
   /** Puts `key` if absent and keeps it for `ttlMs` from now. Outcome as for a create. */
@@ -107,6 +108,7 @@ export interface PresenceStore {
   /**
    * Keeps `key` for its time to live from now. False when the key is not there (expired or never announced).
    * A key that was there when the store (re)started has a full time to live from then.
+   * @throws StoreUnavailableError when the store cannot tell: the key then lives no longer than before
    */
   renew(key: string): Promise<boolean>;
   /** Removes `key` at once. False when it is not there. */

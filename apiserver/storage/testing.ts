@@ -63,7 +63,7 @@ export async function etcdHarness(wrap: (store: Store) => Promise<Store> = async
   const etcd = await EtcdProcess.start();
   let inner: EtcdStore;
   return harnessOf({
-    open: () => wrap((inner = EtcdStore.open({ endpoints: [etcd.endpoint], clock, random: new SeededRandom(1) }))),
+    open: () => wrap((inner = EtcdStore.open({ endpoints: [etcd.endpoint], presencePrefix: '/taskplane/registry/core/', clock, random: new SeededRandom(1) }))),
     forget: async (store) => {
       await fill(store, store === inner ? 1 : keepChanges + 500);
       await inner.compact((await inner.list('/taskplane/sync/')).revision);

@@ -9,6 +9,7 @@ export class TcpProxy {
   readonly #sockets = new Set<Socket>();
   /** Connections are cut when this many more bytes have come back from the target. */
   #bytesUntilCut = Infinity;
+  #refusing = false;
   /** How many times connections have been cut. */
   cuts = 0;
 
@@ -20,6 +21,7 @@ export class TcpProxy {
 
   private constructor(targetPort: number) {
     this.#server = createServer((client) => {
+      if (this.#refusing) return void client.destroy();
       const target = connect(targetPort, '127.0.0.1');
       for (const [socket, other] of [[client, target], [target, client]] as const) {
         this.#sockets.add(socket);
@@ -52,6 +54,16 @@ export class TcpProxy {
     this.#bytesUntilCut = Infinity;
     this.cuts++;
     for (const socket of this.#sockets) socket.destroy();
+  }
+
+  /** Cuts all connections now, and each new one, until `accept`. */
+  refuse(): void {
+    this.#refusing = true;
+    this.cut();
+  }
+
+  accept(): void {
+    this.#refusing = false;
   }
 
   async stop(): Promise<void> {

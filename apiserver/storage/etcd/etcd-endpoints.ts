@@ -111,7 +111,3 @@ function unavailability(error: unknown): StoreUnavailableError | undefined {
 export function isCompacted(error: unknown): boolean {
   return (error as Error).message.includes('required revision has been compacted') || (error as Error).message.includes('required revision is a future revision');
 }
-
-export function isLeaseNotFound(error: unknown): boolean {
-  return (error as Error).message.includes('requested lease not found');
-}

@@ -19,7 +19,7 @@ describe('EtcdStore under faults', () => {
   const closers: (() => Promise<void>)[] = [];
 
   const open = (options: { endpoints?: string[]; historyMs?: number } = {}): EtcdStore => {
-    const store = EtcdStore.open({ endpoints: [etcd.endpoint], clock, random, ...options });
+    const store = EtcdStore.open({ endpoints: [etcd.endpoint], presencePrefix: prefix, clock, random, ...options });
     closers.push(() => store.close());
     return store;
   };
@@ -153,7 +153,9 @@ describe('EtcdStore under faults', () => {
     expect(changes.slice(50).map((change) => change.revision)).toEqual(deleted.map((write) => write.revision).toSorted((a, b) => a - b));
     await written(one.presence.announce(`${prefix}node`, '{}', 10_000));
     expect(await other.presence.renew(`${prefix}node`)).toBe(true);
+    const withdrawn = take(one, prefix, (await one.list(prefix)).revision, 1);
     expect(await other.presence.withdraw(`${prefix}node`)).toBe(true);
+    expect(await withdrawn).toMatchObject([{ type: 'delete' }]);
     expect(await one.presence.renew(`${prefix}node`)).toBe(false);
     await written(one.presence.announce(`${prefix}node`, '{}', 10_000));
     expect(await other.presence.renew(`${prefix}node`)).toBe(true);

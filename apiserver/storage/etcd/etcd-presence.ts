@@ -1,82 +1,309 @@
 // etcd-presence.ts
 //
-// Presence as leases of etcd, one per key. Keep-alives are answered by the leader from memory: they are no raft writes. An
-// expired lease deletes its key, which every API server sees as an ordinary deletion.
+// Presence on etcd (docs/decisions/0005-presence-on-etcd.md): each key is kept by one API server, in memory, and is an ordinary
+// durable key in etcd. Only changing hands is a write.
+//
+//   confirm   every quarter of the registration's time to live: am I registered, who else is, what have they noted?
+//   list      all presence keys, when the answer differs from the last one: which are mine still, which are orphaned
+//   sweep     twice a second: removes what nobody renewed
+//
+// What may be answered from memory, how long, and why that is safe: etcd-presence-book.ts.
 
-import type { IEvent } from 'etcd3';
-import type { PresenceStore, WriteOutcome } from '../store.js';
-import { isLeaseNotFound, type EtcdEndpoints } from './etcd-endpoints.js';
-import type { EtcdKeepAlives } from './etcd-keep-alives.js';
+import { backoffMs, reconnectBackoff } from '../../../lib/backoff.js';
+import { sleep, type Clock, type Timer } from '../../../lib/clock.js';
+import { Deferred } from '../../../lib/deferred.js';
+import type { Logger } from '../../../lib/log.js';
+import { StoreUnavailableError, prefixEnd, type Change, type PresenceStore, type Write, type WriteOutcome } from '../store.js';
+import type { EtcdEndpoints } from './etcd-endpoints.js';
+import { PresenceBook, type BookEntry, type KeptKey } from './etcd-presence-book.js';
+import { EtcdRegistration } from './etcd-registration.js';
+import { decodeValue, etcdRevisionOf, revisionOf, type Keeper } from './etcd-revision.js';
 import type { EtcdWrite } from './etcd-txn.js';
 
-export class EtcdPresence implements PresenceStore {
-  readonly #endpoints: EtcdEndpoints;
-  readonly #keepAlives: EtcdKeepAlives;
-  readonly #write: (write: EtcdWrite) => Promise<WriteOutcome>;
-  /** Leases of keys, as last heard: from our own announcements, from reads and from the watch. */
-  readonly #leases = new Map<string, string>();
+export interface EtcdPresenceOptions {
+  readonly endpoints: EtcdEndpoints;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** All keys that are announced begin with this. */
+  readonly prefix: string;
+  /** How long this server may be away before its keys are orphans. */
+  readonly serverTtlMs: number;
+  /** Group commit. */
+  readonly write: (write: EtcdWrite) => Promise<WriteOutcome>;
+  /** Commits writes at once, by themselves. */
+  readonly commit: (batch: readonly EtcdWrite[]) => Promise<readonly WriteOutcome[]>;
+}
 
-  constructor(options: { endpoints: EtcdEndpoints; keepAlives: EtcdKeepAlives; write: (write: EtcdWrite) => Promise<WriteOutcome> }) {
-    this.#endpoints = options.endpoints;
-    this.#keepAlives = options.keepAlives;
-    this.#write = options.write;
+interface StoredPresence {
+  readonly value: string;
+  readonly revision: number;
+  readonly keeper: Keeper;
+}
+
+const sweepMs = 500;
+/** A sweep that is later than this was held up by us: agents could not renew either. */
+const stallMs = 1_000;
+/** After a removal that could not be written, it is tried again this much later. */
+const retryMs = 1_000;
+const listPageKeys = 5_000;
+
+export class EtcdPresence implements PresenceStore {
+  readonly #options: EtcdPresenceOptions;
+  readonly #registration: EtcdRegistration;
+  readonly #book: PresenceBook;
+  readonly #sureMs: number;
+  readonly #closing = new AbortController();
+  readonly #takeovers = new Map<string, Promise<boolean>>();
+  #running: Promise<void> | undefined;
+  #sweepTimer: Timer | undefined;
+  #lastSweepAt = 0;
+  #wasUnsure = false;
+  /** Answers from memory are good until then. */
+  #sureUntil = -Infinity;
+  #listedNotes: string | undefined;
+  /** Settled with the first confirmation, then for good; replaced when that one fails. */
+  #first = new Deferred<void>();
+  #isConfirmed = false;
+
+  constructor(options: EtcdPresenceOptions) {
+    this.#options = options;
+    this.#sureMs = (options.serverTtlMs * 3) / 4;
+    this.#book = new PresenceBook({ sureMs: this.#sureMs });
+    this.#registration = new EtcdRegistration({ ...options, ttlMs: options.serverTtlMs });
+    this.#first.promise.catch(() => {});
+  }
+
+  /** Registers this server and keeps it registered until `close`. */
+  start(): void {
+    this.#running = this.#run();
+    this.#lastSweepAt = this.#options.clock.monotonic();
+    this.#armSweep();
+  }
+
+  /** Stops answering, then tells the other servers. */
+  async close(): Promise<void> {
+    this.#closing.abort();
+    this.#sweepTimer?.cancel();
+    this.#first.reject(closedError());
+    await this.#running;
+    await this.#registration.end();
   }
 
   async announce(key: string, value: string, ttlMs: number): Promise<WriteOutcome> {
-    const { ID: lease } = await this.#endpoints.call((client) => client.leaseClient.leaseGrant({ TTL: Math.ceil(ttlMs / 1_000) }));
-    const outcome = await this.#write({ op: 'create', key, value, lease });
-    if (outcome.ok) this.#leases.set(key, lease);
-    // One that cannot be revoked now runs out by itself.
-    else await this.#revoke(lease).catch(() => false);
+    if (!key.startsWith(this.#options.prefix)) throw new Error(`assertion failed: ${key} is no presence key: it does not begin with ${this.#options.prefix}`);
+    const server = await this.#id();
+    const outcome = await this.#options.write({ op: 'create', key, value, keeper: { server, ttlMs }, registered: server });
+    if (outcome.ok) this.#keep(key, outcome.revision, { server, ttlMs }, 0);
+    else if (!outcome.current) throw this.#notRegistered(server);
     return outcome;
   }
 
-  async renew(key: string): Promise<boolean> {
-    const known = this.#leases.get(key);
-    if (known && (await this.#keepAlives.keep(known))) return true;
-    // Announced through another API server, or before a restart, or anew under another lease.
-    const stored = await this.#storedLease(key);
-    if (!stored || stored === known) return false;
-    return this.#keepAlives.keep(stored);
+  renew(key: string): Promise<boolean> {
+    if (this.#closing.signal.aborted) return Promise.reject(closedError());
+    const { id } = this.#registration;
+    const now = this.#options.clock.monotonic();
+    if (id !== undefined && now < this.#sureUntil && this.#book.renew(key, id, now)) return Promise.resolve(true);
+    if (this.#isConfirmed && now >= this.#sureUntil) {
+      const sinceMs = Math.round(now - this.#sureUntil + this.#sureMs);
+      return Promise.reject(new StoreUnavailableError(`etcd has not confirmed this API server for ${sinceMs} ms, so another one may keep the presence of agents by now`, 'no'));
+    }
+    let takeover = this.#takeovers.get(key);
+    if (!takeover) {
+      takeover = this.#takeOver(key).finally(() => this.#takeovers.delete(key));
+      this.#takeovers.set(key, takeover);
+    }
+    return takeover;
   }
 
   async withdraw(key: string): Promise<boolean> {
-    const lease = await this.#storedLease(key);
-    this.#leases.delete(key);
-    return lease !== undefined && this.#revoke(lease);
-  }
-
-  /** Learns the leases of keys from the watch. */
-  observe(events: readonly IEvent[]): void {
-    for (const { type, kv } of events) {
-      if (type === 'Put' && kv.lease !== '0') this.#leases.set(kv.key.toString(), kv.lease);
-      else if (this.#leases.size > 0) this.#leases.delete(kv.key.toString());
+    for (;;) {
+      const stored = await this.#read(key);
+      if (!stored) return false;
+      const outcome = await this.#delete(key, stored.revision);
+      if (outcome.ok) return true;
+      if (!outcome.current) return false;
     }
   }
 
-  /** The key is gone, or no longer ours to keep. */
-  forget(key: string): void {
-    this.#leases.delete(key);
-  }
-
-  async #storedLease(key: string): Promise<string | undefined> {
-    const { kvs } = await this.#endpoints.call((client) => client.kv.range({ key: Buffer.from(key), keys_only: true }));
-    const lease = kvs[0]?.lease ?? '0';
-    if (lease === '0') {
-      this.#leases.delete(key);
-      return undefined;
+  /** Learns from a watch what was removed by others: sooner than by asking, where a watch runs. */
+  observe(changes: readonly Change[]): void {
+    for (const { type, key, revision } of changes) {
+      if (type !== 'delete') continue;
+      const entry = this.#book.get(key);
+      if (entry && !entry.removing && entry.etcdRevision < etcdRevisionOf(revision)) this.#book.forget(key);
     }
-    this.#leases.set(key, lease);
-    return lease;
   }
 
-  async #revoke(lease: string): Promise<boolean> {
+  /** An ordinary write to a key under the prefix: an update leaves it to its keeper, a deletion is told to its keeper. */
+  async write(write: Exclude<Write, { op: 'create' }>): Promise<WriteOutcome> {
+    if (write.op === 'delete') return this.#delete(write.key, write.revision);
+    const keeper = await this.#keeperAt(write.key, write.revision);
+    const outcome = await this.#options.write({ ...write, ...(keeper && { keeper }) });
+    const entry = this.#book.get(write.key);
+    if (outcome.ok && entry?.etcdRevision === etcdRevisionOf(write.revision)) entry.etcdRevision = etcdRevisionOf(outcome.revision);
+    return outcome;
+  }
+
+  async #delete(key: string, revision: number): Promise<WriteOutcome> {
+    const entry = this.#book.get(key);
+    const noted = entry?.server !== this.#registration.id;
+    const outcome = await this.#options.write({ op: 'delete', key, revision, noted });
+    if (outcome.ok && this.#book.get(key) === entry) this.#book.forget(key);
+    return outcome;
+  }
+
+  async #takeOver(key: string): Promise<boolean> {
+    const server = await this.#id();
+    for (;;) {
+      const stored = await this.#read(key);
+      if (!stored) return false;
+      const before = { server: stored.keeper.server, etcdRevision: etcdRevisionOf(stored.revision) };
+      const noted = before.server !== server && !this.#book.isGone(before.server, before.etcdRevision);
+      const spareMs = this.#book.spareMs(before, this.#options.clock.monotonic());
+      const keeper = { server, ttlMs: stored.keeper.ttlMs };
+      const outcome = await this.#options.write({ op: 'update', key, value: stored.value, revision: stored.revision, keeper, registered: server, noted });
+      if (outcome.ok) {
+        this.#keep(key, outcome.revision, keeper, spareMs);
+        return true;
+      }
+      if (outcome.current && etcdRevisionOf(outcome.current.revision) === before.etcdRevision) throw this.#notRegistered(server);
+    }
+  }
+
+  #keep(key: string, revision: number, { server, ttlMs }: Keeper, spareMs: number): void {
+    const etcdRevision = etcdRevisionOf(revision);
+    const entry = this.#book.get(key);
+    // Answers of two writes may come in either order.
+    if (entry && entry.etcdRevision > etcdRevision) return;
+    this.#book.keep({ key, etcdRevision, server, ttlMs }, spareMs, this.#options.clock.monotonic());
+  }
+
+  /** The id under which to write. Waits for the first registration. @throws StoreUnavailableError */
+  async #id(): Promise<string> {
+    await this.#first.promise;
+    const { id } = this.#registration;
+    if (id === undefined) throw new StoreUnavailableError('this API server is about to register in etcd again', 'no');
+    return id;
+  }
+
+  #notRegistered(server: string): StoreUnavailableError {
+    this.#sureUntil = -Infinity;
+    this.#registration.lost(server);
+    return new StoreUnavailableError('this API server is no longer registered in etcd; it registers again', 'no');
+  }
+
+  async #keeperAt(key: string, revision: number): Promise<Keeper | undefined> {
+    const entry = this.#book.get(key);
+    if (entry?.etcdRevision === etcdRevisionOf(revision)) return entry;
+    return (await this.#read(key))?.keeper;
+  }
+
+  /** The key, as of no earlier than the call; undefined when it is not there, or was not announced. */
+  async #read(key: string): Promise<StoredPresence | undefined> {
+    const { kvs } = await this.#options.endpoints.call((client) => client.kv.range({ key: Buffer.from(key) }));
+    const kv = kvs[0];
+    if (!kv) return undefined;
+    const { value, slot, keeper } = decodeValue(kv.value);
+    return keeper && { value, keeper, revision: revisionOf(Number(kv.mod_revision), slot) };
+  }
+
+  async #run(): Promise<void> {
+    const { clock, log, serverTtlMs } = this.#options;
+    const { signal } = this.#closing;
+    for (let failures = 0; !signal.aborted; ) {
+      let delayMs = serverTtlMs / 4;
+      try {
+        await this.#confirm(signal);
+        failures = 0;
+      } catch (error) {
+        if (signal.aborted) return;
+        delayMs = Math.min(delayMs, backoffMs(reconnectBackoff, ++failures));
+        log[failures > 3 ? 'warn' : 'debug']('etcd did not confirm that this API server is there; it is asked again.', { error, failures, againInMs: delayMs });
+        if (!this.#isConfirmed) {
+          const { reject } = this.#first;
+          this.#first = new Deferred();
+          this.#first.promise.catch(() => {});
+          reject(error);
+        }
+      }
+      await sleep(clock, delayMs, signal);
+    }
+  }
+
+  async #confirm(signal: AbortSignal): Promise<void> {
+    const { clock, log } = this.#options;
+    const askedAt = clock.monotonic();
+    const before = this.#registration.id;
+    const confirmation = await this.#registration.confirm(signal);
+    if (confirmation.me !== before) {
+      this.#sureUntil = -Infinity;
+      this.#listedNotes = undefined;
+      if (this.#isConfirmed) log.warn('This API server was away from etcd for too long; it has registered again and takes the agents over as they renew.', { server: confirmation.me });
+    }
+    this.#book.seen(confirmation, clock.monotonic());
+    if (confirmation.notes !== this.#listedNotes) await this.#list();
+    // Only now: what others have noted must be known before anything more is answered from memory.
+    this.#listedNotes = confirmation.notes;
+    if (this.#registration.id !== confirmation.me) return;
+    this.#sureUntil = askedAt + this.#sureMs;
+    this.#isConfirmed = true;
+    this.#first.resolve();
+  }
+
+  async #list(): Promise<void> {
+    const { endpoints, prefix, clock } = this.#options;
+    const listed: KeptKey[] = [];
+    let etcdRevision = 0;
+    for (let from = prefix; ; ) {
+      const { header, kvs, more } = await endpoints.call((client) => client.kv.range({ key: Buffer.from(from), range_end: Buffer.from(prefixEnd(prefix)), limit: listPageKeys }));
+      etcdRevision ||= Number(header.revision);
+      for (const kv of kvs) {
+        const { keeper } = decodeValue(kv.value);
+        if (keeper) listed.push({ key: kv.key.toString(), etcdRevision: Number(kv.mod_revision), ...keeper });
+      }
+      if (!more || kvs.length === 0) break;
+      from = `${kvs.at(-1)!.key.toString()}\0`;
+    }
+    this.#book.replace(listed, etcdRevision, clock.monotonic());
+  }
+
+  #armSweep(): void {
+    if (!this.#closing.signal.aborted) this.#sweepTimer = this.#options.clock.timer(sweepMs, () => this.#sweep(), { unref: true });
+  }
+
+  #sweep(): void {
+    const now = this.#options.clock.monotonic();
+    const stalled = now - this.#lastSweepAt > sweepMs + stallMs;
+    this.#lastSweepAt = now;
+    this.#armSweep();
+    const unsure = now >= this.#sureUntil;
+    // While etcd does not confirm us, nobody can renew: that is no agent's fault, just as our own stall is not.
+    if (stalled || (this.#wasUnsure && !unsure)) this.#book.grace(now);
+    this.#wasUnsure = unsure;
+    if (unsure) return;
+    for (const entry of this.#book.due(now)) void this.#remove(entry);
+  }
+
+  async #remove(entry: BookEntry): Promise<void> {
+    entry.removing = true;
+    const { key, server } = entry;
     try {
-      await this.#endpoints.call((client) => client.leaseClient.leaseRevoke({ ID: lease }));
-      return true;
+      const outcome = await this.#options.write({ op: 'delete', key, revision: revisionOf(entry.etcdRevision, 0) });
+      const stored = outcome.ok || !outcome.current ? undefined : await this.#read(key);
+      if (this.#book.get(key) !== entry) return;
+      if (stored?.keeper.server !== server) return this.#book.forget(key);
+      // An ordinary update came between; it was no renewal.
+      entry.etcdRevision = etcdRevisionOf(stored.revision);
     } catch (error) {
-      if (isLeaseNotFound(error)) return false;
-      throw error;
+      // The removal may still come: who renews meanwhile must write, so that its guard fails.
+      entry.state = 'orphan';
+      entry.endsAt = this.#options.clock.monotonic() + retryMs;
+      this.#options.log.debug('A presence that is over could not be removed; it is tried again.', { key, error });
     }
+    entry.removing = false;
   }
+}
+
+function closedError(): StoreUnavailableError {
+  return new StoreUnavailableError('the store is closed', 'no');
 }

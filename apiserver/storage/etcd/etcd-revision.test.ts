@@ -21,6 +21,12 @@ describe('etcd revisions', () => {
         expect(decodeValue(encodeValue(value, slot))).toEqual({ value, slot });
       }),
     );
+    fc.assert(
+      fc.property(fc.string({ unit: 'binary' }), fc.integer({ min: 0, max: batchOpsMax }), fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }), fc.integer({ min: 1, max: 2 ** 31 }), (value, slot, id, ttlMs) => {
+        const keeper = { server: id.toString(16).padStart(16, '0'), ttlMs };
+        expect(decodeValue(encodeValue(value, slot, keeper))).toEqual({ value, slot, keeper });
+      }),
+    );
     expect(decodeValue(Buffer.from('{"by":"another program"}'))).toEqual({ value: '{"by":"another program"}', slot: 0 });
     expect(decodeValue(Buffer.from(''))).toEqual({ value: '', slot: 0 });
   });

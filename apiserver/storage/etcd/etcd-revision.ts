@@ -9,17 +9,36 @@
 // A deletion has no text to carry it; its slot is one more than that of the event before it in the same etcd revision, or
 // 0, which writer and watchers work out alike. Lists and watches that have seen all of an etcd revision stand at its last
 // slot, which no write ever has.
+//
+// A presence key also carries its keeper there (etcd-presence.ts): newline, 16 digits of the server, ten of the time to live,
+// the slot, and a "p", which no plain suffix ends with.
 
 import type { Change } from '../store.js';
 
 const slots = 4_096;
 export const slotMax = slots - 1;
-/** etcd takes 128 operations by default, and counts one level of nesting as one. Three digits hold every slot of a put. */
-export const batchOpsMax = 127;
+/**
+ * etcd takes 128 operations by default, and has those of each level share them with the level above: 125 writes, the note
+ * (etcd-txn.ts), and two compares in each. Three digits hold every slot of a put.
+ */
+export const batchOpsMax = 125;
 
-const suffixBytes = 4;
+/** Who keeps a presence key, and for how long from each renewal. */
+export interface Keeper {
+  /** Id of an API server, 16 hexadecimal digits. */
+  readonly server: string;
+  readonly ttlMs: number;
+}
+
+export const serverDigits = 16;
+const ttlDigits = 10;
+
+const slotDigits = 3;
+const suffixBytes = 1 + slotDigits;
+const keeperSuffixBytes = 1 + serverDigits + ttlDigits + slotDigits + 1;
 const newline = 0x0a;
 const zero = 0x30;
+const keeperMark = 0x70;
 
 export function revisionOf(etcdRevision: number, slot: number): number {
   return etcdRevision * slots + slot;
@@ -38,17 +57,35 @@ export function endOfRevision(etcdRevision: number): number {
   return revisionOf(etcdRevision, slotMax);
 }
 
-export function encodeValue(value: string, slot: number): Buffer {
-  return Buffer.from(`${value}\n${String(slot).padStart(suffixBytes - 1, '0')}`);
+export function encodeValue(value: string, slot: number, keeper?: Keeper): Buffer {
+  const slotText = String(slot).padStart(slotDigits, '0');
+  return Buffer.from(keeper ? `${value}\n${keeper.server}${String(keeper.ttlMs).padStart(ttlDigits, '0')}${slotText}p` : `${value}\n${slotText}`);
 }
 
-/** Text and slot of a stored value. A value that another program wrote has no suffix: it is taken whole, at slot 0. */
-export function decodeValue(stored: Buffer): { value: string; slot: number } {
+export interface DecodedValue {
+  readonly value: string;
+  readonly slot: number;
+  readonly keeper?: Keeper;
+}
+
+/** What a stored value holds. One that another program wrote has no suffix: it is taken whole, at slot 0. */
+export function decodeValue(stored: Buffer): DecodedValue {
   const end = stored.length - suffixBytes;
-  if (end < 0 || stored[end] !== newline) return { value: stored.toString(), slot: 0 };
-  let slot = 0;
-  for (let index = end + 1; index < stored.length; index++) slot = slot * 10 + stored[index]! - zero;
-  return { value: stored.toString('utf8', 0, end), slot };
+  if (end >= 0 && stored[end] === newline) return { value: stored.toString('utf8', 0, end), slot: numberAt(stored, end + 1, slotDigits) };
+  const keeperEnd = stored.length - keeperSuffixBytes;
+  if (keeperEnd < 0 || stored[keeperEnd] !== newline || stored.at(-1) !== keeperMark) return { value: stored.toString(), slot: 0 };
+  const ttlAt = keeperEnd + 1 + serverDigits;
+  return {
+    value: stored.toString('utf8', 0, keeperEnd),
+    slot: numberAt(stored, ttlAt + ttlDigits, slotDigits),
+    keeper: { server: stored.toString('latin1', keeperEnd + 1, ttlAt), ttlMs: numberAt(stored, ttlAt, ttlDigits) },
+  };
+}
+
+function numberAt(stored: Buffer, from: number, digits: number): number {
+  let number = 0;
+  for (let index = from; index < from + digits; index++) number = number * 10 + stored[index]! - zero;
+  return number;
 }
 
 /** What the watch needs of an event of etcd. */

@@ -26,7 +26,6 @@ import {
 } from '../store.js';
 import { EtcdBarrier } from './etcd-barrier.js';
 import { EtcdEndpoints, isCompacted, type EtcdTls } from './etcd-endpoints.js';
-import { EtcdKeepAlives } from './etcd-keep-alives.js';
 import { EtcdPresence } from './etcd-presence.js';
 import { observedCommit, type CommitObserver } from '../commit-observer.js';
 import { batchOpsMax, endOfRevision, etcdRevisionOf } from './etcd-revision.js';
@@ -42,6 +41,10 @@ export interface EtcdStoreOptions {
   readonly log?: Logger;
   /** How long changes are kept for watchers that were away. @default 5 minutes */
   readonly historyMs?: number;
+  /** Keys of presence begin with this, and hardly any others: all of them are listed when servers come and go. Ends in "/". */
+  readonly presencePrefix: string;
+  /** How long this API server may be away from etcd before others see to its presence keys. @default 8 seconds */
+  readonly serverTtlMs?: number;
   readonly onCommit?: CommitObserver;
 }
 
@@ -50,6 +53,7 @@ const firstPageKeys = 500;
 /** etcd walks all keys that are left for each page, so pages are large: up to this many keys, of about this many bytes. */
 const pageKeysMax = 10_000;
 const pageBytes = 4 * 1_024 * 1_024;
+const serverTtlMsDefault = 8_000;
 const syncKey = `${rootPrefix}sync`;
 /** Operations whose put is larger than the batch bound go alone; etcd takes up to 1.5 MiB per request by default. */
 const batchBytesMax = 1_000_000;
@@ -59,7 +63,6 @@ export class EtcdStore implements Store {
   readonly #options: EtcdStoreOptions;
   readonly #log: Logger;
   readonly #endpoints: EtcdEndpoints;
-  readonly #keepAlives: EtcdKeepAlives;
   readonly #commits: GroupCommit<EtcdWrite, WriteOutcome>;
   readonly #barrier: EtcdBarrier;
   readonly #closing = new AbortController();
@@ -70,6 +73,7 @@ export class EtcdStore implements Store {
   static open(options: EtcdStoreOptions): EtcdStore {
     const store = new EtcdStore(options);
     store.#scheduleCompaction(undefined);
+    store.presence.start();
     return store;
   }
 
@@ -93,8 +97,15 @@ export class EtcdStore implements Store {
       readRevision: async () => Number((await this.#range({ key: Buffer.from(syncKey), keys_only: true })).header.revision),
       writeSyncKey: () => this.#writeSyncKey(),
     });
-    this.#keepAlives = new EtcdKeepAlives({ endpoints: this.#endpoints, clock: options.clock });
-    this.presence = new EtcdPresence({ endpoints: this.#endpoints, keepAlives: this.#keepAlives, write: (write) => this.#offer(write) });
+    this.presence = new EtcdPresence({
+      endpoints: this.#endpoints,
+      clock: options.clock,
+      log: this.#log,
+      prefix: options.presencePrefix,
+      serverTtlMs: options.serverTtlMs ?? serverTtlMsDefault,
+      write: (write) => this.#offer(write),
+      commit: (batch) => this.#commit(batch),
+    });
   }
 
   async read(key: string): Promise<Stored | undefined> {
@@ -125,9 +136,7 @@ export class EtcdStore implements Store {
   async write(write: Write): Promise<WriteOutcome> {
     const bytes = 'value' in write ? Buffer.byteLength(write.value) : 0;
     if (bytes > valueBytesMax) throw new ValueTooLargeError(write.key, bytes);
-    const outcome = await this.#offer(write);
-    if (outcome.ok && write.op === 'delete') this.presence.forget(write.key);
-    return outcome;
+    return write.op !== 'create' && write.key.startsWith(this.#options.presencePrefix) ? this.presence.write(write) : this.#offer(write);
   }
 
   async *watch(prefix: string, revision: number, signal: AbortSignal): AsyncGenerator<readonly Change[]> {
@@ -138,10 +147,10 @@ export class EtcdStore implements Store {
       clock: this.#options.clock,
       random: this.#options.random,
       log: this.#log,
-      onEvents: this.presence.observe.bind(this.presence),
     };
     try {
       for await (const changes of watchRoot(options, revision, AbortSignal.any([signal, this.#closing.signal]))) {
+        this.presence.observe(changes);
         progress.reached(changes.at(-1)!.revision);
         const wanted = prefix === rootPrefix ? changes : changes.filter(({ key }) => key.startsWith(prefix));
         if (wanted.length > 0) yield wanted;
@@ -174,8 +183,8 @@ export class EtcdStore implements Store {
     if (!this.#closing.signal.aborted) {
       this.#closing.abort();
       this.#compaction?.cancel();
+      await this.presence.close();
       await this.#commits.idle();
-      this.#keepAlives.close();
       this.#endpoints.close();
     }
     await this.#commits.idle();

@@ -69,15 +69,15 @@ describe('EtcdStore over TLS', () => {
       ...['--client-cert-auth', '--trusted-ca-file', file('ca.crt', ca)],
     ];
     const etcd = await EtcdProcess.start({ scheme: 'https', flags });
-    const shared = { endpoints: [etcd.endpoint], clock, random: new SeededRandom(1) };
+    const shared = { endpoints: [etcd.endpoint], presencePrefix: '/taskplane/registry/presence/', clock, random: new SeededRandom(1) };
     const store = EtcdStore.open({ ...shared, tls: { ca: Buffer.from(ca), cert: Buffer.from(client.cert.toString('pem')), key: Buffer.from(await keyPem(client)) } });
     const stranger = EtcdStore.open({ ...shared, tls: { ca: Buffer.from(ca) } });
     try {
-      const { revision } = await store.list('/taskplane/');
-      const watching = take(store, '/taskplane/', revision, 1);
-      await written(store.write({ op: 'create', key: '/taskplane/a', value: '{}' }));
+      const { revision } = await store.list('/taskplane/registry/');
+      const watching = take(store, '/taskplane/registry/', revision, 1);
+      await written(store.write({ op: 'create', key: '/taskplane/registry/a', value: '{}' }));
       expect(await watching).toHaveLength(1);
-      await expect(stranger.read('/taskplane/a')).rejects.toMatchObject({ name: 'StoreUnavailableError' });
+      await expect(stranger.read('/taskplane/registry/a')).rejects.toMatchObject({ name: 'StoreUnavailableError' });
     } finally {
       await store.close();
       await stranger.close();

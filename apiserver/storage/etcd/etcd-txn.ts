@@ -5,27 +5,42 @@
 // back what is stored now. Pure: requests out, outcomes in.
 
 import type { ICompare, IKeyValue, IRequestOp, ITxnRequest, ITxnResponse } from 'etcd3';
-import type { Stored, Write, WriteOutcome } from '../store.js';
-import { decodeValue, encodeValue, etcdRevisionOf, revisionOf } from './etcd-revision.js';
+import { rootPrefix, type Stored, type Write, type WriteOutcome } from '../store.js';
+import { decodeValue, encodeValue, etcdRevisionOf, revisionOf, type Keeper } from './etcd-revision.js';
+
+/** Keys of the API servers that are there, each on its lease. The key's name is the server's id. */
+export const serversPrefix = `${rootPrefix}servers/`;
+/** Put together with everything that other API servers must hear of (`noted`); never removed. */
+export const noteKey = `${serversPrefix}note`;
 
 export type EtcdWrite =
-  /** A write of the contract; a created key lives as long as its lease, when it has one. */
-  | (Write & { readonly lease?: string })
+  | (Write & {
+      /** Kept behind the text of a presence key. */
+      readonly keeper?: Keeper;
+      /** The write also needs this API server to be registered. */
+      readonly registered?: string;
+      /** The note is put with it, in the same etcd revision, whether or not its guard holds. */
+      readonly noted?: boolean;
+      /** A created key lives as long as this lease. */
+      readonly lease?: string;
+    })
   /** Put, whatever is stored. */
   | { readonly op: 'put'; readonly key: string; readonly value: string };
 
 /** The request for `batch`, in which a key occurs once. */
 export function txnRequest(batch: readonly EtcdWrite[]): ITxnRequest {
-  return { compare: [], success: batch.map((write, slot) => ({ request_txn: nestedTxn(write, slot) })), failure: [] };
+  const success: IRequestOp[] = batch.map((write, slot) => ({ request_txn: nestedTxn(write, slot) }));
+  if (batch.some((write) => write.op !== 'put' && write.noted)) success.push({ request_put: { key: Buffer.from(noteKey), value: encodeValue('{}', batch.length) } });
+  return { compare: [], success, failure: [] };
 }
 
 function nestedTxn(write: EtcdWrite, slot: number): ITxnRequest {
   const key = Buffer.from(write.key);
-  return {
-    compare: guardOf(write, key),
-    success: [operationOf(write, key, slot)],
-    failure: [{ request_range: { key } }],
-  };
+  const compare = guardOf(write, key);
+  if (write.op !== 'put' && write.registered !== undefined) {
+    compare.push({ result: 'Greater', target: 'Create', key: Buffer.from(serversPrefix + write.registered), create_revision: 0 });
+  }
+  return { compare, success: [operationOf(write, key, slot)], failure: [{ request_range: { key } }] };
 }
 
 function guardOf(write: EtcdWrite, key: Buffer): ICompare[] {
@@ -44,10 +59,9 @@ function guardOf(write: EtcdWrite, key: Buffer): ICompare[] {
 function operationOf(write: EtcdWrite, key: Buffer, slot: number): IRequestOp {
   switch (write.op) {
     case 'create':
-      return { request_put: { key, value: encodeValue(write.value, slot), lease: write.lease ?? 0 } };
+      return { request_put: { key, value: encodeValue(write.value, slot, write.keeper), lease: write.lease ?? 0 } };
     case 'update':
-      // Without ignore_lease an update would take a presence key off its lease, and it would live for ever.
-      return { request_put: { key, value: encodeValue(write.value, slot), ignore_lease: true } };
+      return { request_put: { key, value: encodeValue(write.value, slot, write.keeper) } };
     case 'delete':
       return { request_delete_range: { key } };
     case 'put':

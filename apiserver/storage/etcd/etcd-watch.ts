@@ -5,7 +5,7 @@
 //
 // It watches the whole root even for one prefix: the slot of a deletion is counted from the event before it.
 
-import type { IEvent, IWatchResponse } from 'etcd3';
+import type { IWatchResponse } from 'etcd3';
 import { jitteredBackoffMs, reconnectBackoff } from '../../../lib/backoff.js';
 import { sleep, type Clock } from '../../../lib/clock.js';
 import type { Logger } from '../../../lib/log.js';
@@ -20,8 +20,6 @@ export interface EtcdWatchOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Logger;
-  /** Called with the events of each batch before it is yielded. */
-  readonly onEvents: (events: readonly IEvent[]) => void;
 }
 
 /** @throws GoneError when changes after `revision` have been compacted */
@@ -50,7 +48,6 @@ export async function* watchRoot(options: EtcdWatchOptions, revision: number, si
           if (changes.length === 0) continue;
           // etcd sends whole revisions, so nothing of this one is left to come.
           cursor = endOfRevision(etcdRevisionOf(changes.at(-1)!.revision));
-          options.onEvents(response.events);
           yield changes;
         }
       } finally {
