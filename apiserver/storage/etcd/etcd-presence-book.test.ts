@@ -85,7 +85,7 @@ describe('PresenceBook', () => {
   it('ends nothing right after nobody could renew', () => {
     const book = bookAt(0);
     book.keep({ key: 'a', etcdRevision: 50, server: me, ttlMs }, 0, 0);
-    book.grace(9_000);
+    book.grace(0.5, 9_000);
     expect(book.due(9_000 + ttlMs / 2 - 1)).toEqual([]);
     expect(book.due(9_000 + ttlMs / 2)).toHaveLength(1);
   });

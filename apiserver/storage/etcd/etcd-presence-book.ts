@@ -140,8 +140,8 @@ export class PresenceBook {
     return due;
   }
 
-  /** Nobody could renew for a while, and not through their own fault: nothing ends before half a time to live from now. */
-  grace(now: number): void {
-    for (const entry of this.#entries.values()) entry.endsAt = Math.max(entry.endsAt, now + entry.ttlMs / 2);
+  /** Nobody could renew for a while, and not through their own fault: nothing ends before this share of its time to live from now. */
+  grace(share: number, now: number): void {
+    for (const entry of this.#entries.values()) entry.endsAt = Math.max(entry.endsAt, now + entry.ttlMs * share);
   }
 }

@@ -277,8 +277,9 @@ export class EtcdPresence implements PresenceStore {
     this.#lastSweepAt = now;
     this.#armSweep();
     const unsure = now >= this.#sureUntil;
-    // While etcd does not confirm us, nobody can renew: that is no agent's fault, just as our own stall is not.
-    if (stalled || (this.#wasUnsure && !unsure)) this.#book.grace(now);
+    // While etcd does not confirm us, nobody can renew: as if we had restarted. A stall of ours is no agent's fault either.
+    if (this.#wasUnsure && !unsure) this.#book.grace(1, now);
+    else if (stalled) this.#book.grace(0.5, now);
     this.#wasUnsure = unsure;
     if (unsure) return;
     for (const entry of this.#book.due(now)) void this.#remove(entry);

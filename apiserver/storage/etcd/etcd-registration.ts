@@ -26,6 +26,7 @@ export interface Confirmation extends ServersView {
 
 /** A keep-alive that is not answered by then has failed. */
 const answerMsMax = 2_000;
+const unreadMs = 100;
 
 export class EtcdRegistration {
   readonly #options: EtcdRegistrationOptions;
@@ -96,7 +97,8 @@ export class EtcdRegistration {
     const { endpoints, clock } = this.#options;
     const client = endpoints.current;
     const answer = new Deferred<boolean>();
-    const timer = clock.timer(answerMsMax, () => answer.reject(new Error('no answer to a keep-alive')), { unref: true });
+    // Timers come before sockets: after a stall of ours the answer may be here already, unread.
+    let timer = clock.timer(answerMsMax, () => (timer = clock.timer(unreadMs, () => answer.reject(new Error('no answer to a keep-alive')), { unref: true })), { unref: true });
     const stop = (): void => answer.reject(new Error('the store is closed'));
     if (signal.aborted) stop();
     signal.addEventListener('abort', stop, { once: true });
