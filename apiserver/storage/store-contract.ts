@@ -99,10 +99,10 @@ export function describeStore(name: string, makeHarness: () => Promise<StoreHarn
         }
       });
 
-      it('loses none of 1000 guarded increments made in parallel on a few keys', async () => {
+      it('loses none of 400 guarded increments made in parallel on a few keys', async () => {
         const keys = range(4).map((n) => `${freshPrefix()}counter${n}`);
         for (const key of keys) await written(store().write({ op: 'create', key, value: '{"count":0}' }));
-        await Promise.all(range(1_000).map((n) => increment(store(), keys[n % keys.length]!)));
+        await Promise.all(range(400).map((n) => increment(store(), keys[n % keys.length]!)));
         for (const key of keys) expect(await store().read(key)).toMatchObject({ value: '{"count":250}' });
       }, 60_000);
 
