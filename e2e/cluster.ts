@@ -8,6 +8,8 @@ import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { KindDefinition } from '../api/kind.js';
+import { collectionPath } from '../api/kinds.js';
 import { isReady, nodeKind, type Node } from '../api/node.js';
 import { isFinished, taskKind, type Task } from '../api/task.js';
 import { ApiClient } from '../client/api-client.js';
@@ -210,13 +212,14 @@ export class Cluster {
   }
 
   async #deleteTasks(): Promise<void> {
-    const list = await this.client.list(taskKind);
-    await Promise.all(
-      list.items.map(async (task) => {
-        if (task.metadata.finalizers?.length) await this.client.mergePatch(taskKind, task.metadata.name!, task.metadata.namespace, { metadata: { finalizers: null } });
-        await this.client.delete(taskKind, task.metadata.name!, task.metadata.namespace, { gracePeriodSeconds: 0 }).catch(() => undefined);
-      }),
-    );
+    const { items } = await this.client.list(taskKind);
+    const held = items.filter(({ metadata }) => metadata.finalizers?.length);
+    await Promise.all(held.map(({ metadata }) => this.client.mergePatch(taskKind, metadata.name!, metadata.namespace, { metadata: { finalizers: null } })));
+    const body = JSON.stringify({ kind: 'DeleteOptions', apiVersion: 'v1', gracePeriodSeconds: 0 });
+    for (const namespace of new Set(items.map(({ metadata }) => metadata.namespace))) {
+      const path = collectionPath(taskKind as unknown as KindDefinition, namespace);
+      await this.client.transport.request({ method: 'DELETE', path, headers: { accept: 'application/json', 'content-type': 'application/json' }, body });
+    }
     await this.tasks.until('all tasks to be gone', () => this.tasks.objects.size === 0, 30_000);
   }
 
