@@ -76,6 +76,8 @@ export async function build({ force = false } = {}) {
     metafile: true,
     write: false,
   });
+  // Its helper process would otherwise live as long as the program that was started with this build.
+  await esbuild.stop();
   write(result.outputFiles);
   writeAtomically(stampPath, stamp);
   return true;
