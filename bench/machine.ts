@@ -2,7 +2,7 @@
 
 import { execFile } from 'node:child_process';
 import { closeSync, fdatasyncSync, mkdtempSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs';
-import { cpus, release, tmpdir, totalmem } from 'node:os';
+import { cpus, loadavg, release, tmpdir, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
@@ -20,6 +20,8 @@ export interface Machine {
   disk: string;
   /** Milliseconds that a 4 KiB write needs to be on disk, median. */
   fsyncMs: number;
+  /** Processes that wanted a processor in the last minute, before the measurement began: above 0.5 the machine was not ours. */
+  loadAverage: number;
 }
 
 export interface Versions {
@@ -38,6 +40,7 @@ export async function machineOf(clock: Clock): Promise<Machine> {
     kernel: release(),
     disk: await outputOf('stat', '-f', '-c', '%T', tmpdir()),
     fsyncMs: fsyncMs(clock),
+    loadAverage: rounded(loadavg()[0] ?? 0),
   };
 }
 

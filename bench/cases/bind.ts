@@ -10,6 +10,7 @@ import type { Task } from '../../api/task.js';
 import { Deferred } from '../../lib/deferred.js';
 import { Program } from '../../lib/testing/program.js';
 import { nodesReady } from '../agents.js';
+import { countCpu } from '../cpu.js';
 import { check, type BenchCase, type CaseContext } from '../bench-case.js';
 import type { BoundTask, HollowAgentsOptions } from '../hollow-agents.js';
 import { rounded, spreadOf } from '../percentiles.js';
@@ -95,12 +96,14 @@ export const bind: BenchCase = {
     const items = Array.from({ length: tasks }, (_, index) => benchTask(`bind-${index}`, { command: ['/bin/true'], resources: { requests: requests[index % requests.length]! } }));
     const allBound = hollow.bound(tasks);
     const wall = new WallTime(clock);
+    const cpu = await countCpu(processes);
     const start = wall.now();
     const sentAt = await createAll(client, items, () => wall.now());
     const created = wall.now();
     context.progress(`created ${tasks} tasks`);
     await within(clock, 300_000, 'binding the tasks', allBound);
 
+    const used = await cpu();
     const deliveries = await hollow.results();
     judge(await allTasks(client), deliveries, tasks);
     const end = deliveries.reduce((latest, [, , at]) => Math.max(latest, at), 0);
@@ -110,7 +113,7 @@ export const bind: BenchCase = {
       value: rounded((tasks * 1_000) / (end - start), 0),
       unit: 'tasks/s',
       ...spread,
-      details: { seconds: rounded((end - start) / 1_000), createSeconds: rounded((created - start) / 1_000), registerSeconds: rounded(registered) },
+      details: { seconds: rounded((end - start) / 1_000), createSeconds: rounded((created - start) / 1_000), registerSeconds: rounded(registered), ...used },
     };
   },
 };

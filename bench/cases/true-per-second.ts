@@ -2,6 +2,7 @@
 
 import { Deferred } from '../../lib/deferred.js';
 import { startAgents } from '../agents.js';
+import { countCpu } from '../cpu.js';
 import { check, type BenchCase } from '../bench-case.js';
 import { rounded, spreadOf } from '../percentiles.js';
 import { allTasks, benchTask, createAll, followTasks, within } from '../tasks.js';
@@ -27,14 +28,16 @@ export const truePerSecond: BenchCase = {
       if (succeededAt.size === tasks) all.resolve();
     });
     context.afterwards(stopFollowing);
+    const cpu = await countCpu(processes);
     const start = clock.monotonic();
     const sentAt = await createAll(client, Array.from({ length: tasks }, (_, index) => benchTask(`true-${index}`, { command: ['/bin/true'] })), () => clock.monotonic());
     const created = clock.monotonic();
     await within(clock, 300_000, 'running the tasks', all.promise);
     const end = clock.monotonic();
+    const used = await cpu();
     const found = await allTasks(client);
     check(found.length === tasks && found.every(({ status }) => status?.phase === 'Succeeded' && status.exitCode === 0 && status.attempt === 1), 'not every task succeeded at its first attempt');
     const spread = spreadOf([...succeededAt].map(([name, at]) => at - sentAt.get(name)!));
-    return { value: rounded((tasks * 1_000) / (end - start), 1), unit: 'tasks/s', ...spread, details: { seconds: rounded((end - start) / 1_000), createSeconds: rounded((created - start) / 1_000) } };
+    return { value: rounded((tasks * 1_000) / (end - start), 1), unit: 'tasks/s', ...spread, details: { seconds: rounded((end - start) / 1_000), createSeconds: rounded((created - start) / 1_000), ...used } };
   },
 };
