@@ -7,7 +7,7 @@ import { agentUser, controllersUser, createInProcessApiServer, type InProcessApi
 import type { TaskSpec } from '../api/task.js';
 import { SystemClock } from '../lib/clock.js';
 import { SeededRandom, SystemRandom } from '../lib/random.js';
-import { detectCgroups } from './cgroup-detect.js';
+import { detectCgroups, groupNameOf } from './cgroup-detect.js';
 import { readStat } from './proc.js';
 import { AgentHost, buildAgentProcess } from './testing/agent-host.js';
 import { inPhase, nodeReady, removeNode, runTask, taskThat, testApi, type TestApi } from './testing/cluster.js';
@@ -115,7 +115,7 @@ describe('an agent that is killed', () => {
     expect(lines.toSorted()).toEqual([...new Set(lines)].toSorted());
     expect(lines).toHaveLength(count);
     await agent.kill('SIGTERM');
-    expect(detectCgroups(nodeName)?.keys() ?? []).toEqual([]);
+    expect(detectCgroups(groupNameOf(nodeName, dataDir))?.keys() ?? []).toEqual([]);
   }, 60_000);
 });
 

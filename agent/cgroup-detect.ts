@@ -1,6 +1,7 @@
 // cgroup-detect.ts: which hierarchies the machine has mounted, and which of them serve.
 
-import { existsSync, readFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { existsSync, readFileSync, realpathSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import type { Cgroups } from './cgroup.js';
 import { CgroupsV1 } from './cgroup-v1.js';
@@ -14,7 +15,18 @@ export interface CgroupMount {
   own: string;
 }
 
-/** @returns undefined when there is no hierarchy to write to */
+/**
+ * The directory of an agent's groups. Agents of two clusters on one machine may bear one name (each `dev` calls its first
+ * node-1): what lies in the groups of the one is no leftover of the other's, so the data directory is part of the name.
+ */
+export function groupNameOf(nodeName: string, dataDir: string): string {
+  return `${nodeName}-${createHash('sha256').update(realpathSync(dataDir)).digest('hex').slice(0, 8)}`;
+}
+
+/**
+ * @param nodeName groupNameOf the agent
+ * @returns undefined when there is no hierarchy to write to
+ */
 export function detectCgroups(nodeName: string, mounts = readMounts()): Cgroups | undefined {
   const unified = mounts.filter((mount) => mount.controllers === 'unified').map((mount) => CgroupsV2.at(parentsOf(mount), nodeName)).find((found) => found);
   const v1 = CgroupsV1.at((controller) => {

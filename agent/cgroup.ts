@@ -3,7 +3,7 @@
 // Where attempts get groups of their own, whatever the machine offers: a pure v2 hierarchy, v1 controllers (with or
 // without a v2 hierarchy beside them, which then serves to kill), or nothing that we may write to.
 //
-// Groups live under <mount>/taskplane/<node>/<attempt key>; below the mount itself where that is writable, so that a
+// Groups live under <mount>/taskplane/<node>-<hash>/<attempt key>; below the mount itself where that is writable, so that a
 // service manager that cleans up the agent's own group leaves the tasks alone, else below the agent's own group.
 //
 // All calls are synchronous: these files are kernel memory, and a call costs less than handing it to another thread.

@@ -18,7 +18,7 @@ import type { MessageChannel } from '../lib/mux.js';
 import type { Random } from '../lib/random.js';
 import { runAll, type Service } from '../lib/service.js';
 import { Agent } from './agent.js';
-import { detectCgroups } from './cgroup-detect.js';
+import { detectCgroups, groupNameOf } from './cgroup-detect.js';
 import { ConfigSourceReader } from './config-sources.js';
 import { lockDataDir } from './data-lock.js';
 import type { Driver } from './driver.js';
@@ -176,7 +176,7 @@ function sessionOf(dataDir: string, random: Random): string {
 
 function processes(options: AgentRunOptions, logger: Logger): { driver: Driver; keeper: FenceKeeper } {
   const { dataDir, nodeName, clock } = options;
-  const cgroups = detectCgroups(nodeName);
+  const cgroups = detectCgroups(groupNameOf(nodeName, dataDir));
   const watchdog = new Watchdog({ dataDir, cgroups, logger });
   return { driver: new ProcessDriver({ dataDir, cgroups, watchdog, clock, logger }), keeper: watchdog };
 }

@@ -40,7 +40,8 @@ async function processIfOf(pid: string, directory: string): Promise<FoundProcess
 /** Control groups of attempts on the nodes: folders below `taskplane/NODE` in every hierarchy; not those of the nodes themselves. */
 export async function attemptCgroupsOf(nodes: readonly string[]): Promise<string[]> {
   const found = await cgroupsOf(nodes);
-  return found.filter((path) => !nodes.some((node) => path.endsWith(`/taskplane/${node}`)) && !path.endsWith('/agent-helper'));
+  // taskplane/NODE-HASH is the node's own.
+  return found.filter((path) => !/\/taskplane\/[^/]+$/.test(path) && !path.endsWith('/agent-helper'));
 }
 
 /** All control groups that bear the name of one of the nodes. */

@@ -13,7 +13,7 @@ import { SystemClock } from '../../lib/clock.js';
 import { silentLogger } from '../../lib/log.js';
 import { AttemptFiles, attemptKeys } from '../attempt-files.js';
 import { killPid, tryRead } from '../cgroup.js';
-import { detectCgroups } from '../cgroup-detect.js';
+import { detectCgroups, groupNameOf } from '../cgroup-detect.js';
 import { isAlive, readStat } from '../proc.js';
 import { ProcessDriver } from '../process-driver.js';
 import { Watchdog } from '../watchdog.js';
@@ -87,7 +87,7 @@ export async function removeNode(nodeName: string, dataDir: string): Promise<voi
     const run = AttemptFiles.under(attempts, key).readRun();
     if (run !== 'nobody' && run && isAlive(run.pid, run.startTicks)) killPid(-run.pid, 'SIGKILL');
   }
-  const cgroups = detectCgroups(nodeName);
+  const cgroups = detectCgroups(groupNameOf(nodeName, dataDir));
   const driver = new ProcessDriver({ dataDir, cgroups, watchdog: new Watchdog({ dataDir, cgroups, logger: silentLogger }), clock, logger: silentLogger });
   await driver.sweep(new Set());
   await driver.close();

@@ -108,6 +108,22 @@ describe('taskplane dev', () => {
     expect(JSON.parse(stdout)).toMatchObject({ status: { phase: 'Failed', exitCode: 6, attempt: 1 } });
   }, 90_000);
 
+  it('leaves the tasks of another one on this machine alone', async () => {
+    const first = dev('--listen', '127.0.0.1:0', '--no-apply');
+    await first.line(/^ready /);
+    expectCode(await taskplane('run', 'long', '-d', '--', 'sleep', '1000'));
+    expectCode(await taskplane('wait', 'task/long', '--for=running'));
+    const otherDir = join(directory, 'other');
+    const other = new Program({ name: 'other dev', command: [process.execPath, taskplanePath, 'dev', '--data-dir', otherDir, '--listen', '127.0.0.1:0', '--no-apply'], env: env() });
+    programs.push(other);
+    await other.line(/^ready /);
+    const inOther = { env: { ...env(), KUBECONFIG: join(otherDir, 'kubeconfig') } };
+    expectCode(await runCommand([process.execPath, taskplanePath, 'run', 'short', '--', 'true'], inOther));
+    other.signal('SIGINT');
+    expect((await other.ended).code).toBe(0);
+    expect(expectCode(await taskplane('get', 'task', 'long')).stdout).toMatch(/long\s+Running/);
+  }, 90_000);
+
   it('says in one sentence why it cannot start', async () => {
     const server = createServer().listen(0, '127.0.0.1');
     await once(server, 'listening');
