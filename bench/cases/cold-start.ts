@@ -16,20 +16,22 @@ export const coldStart: BenchCase = {
   stores: ['embedded'],
   nodes: 1,
   tasks: 0,
-  async run({ clock, progress }) {
+  async run({ clock, progress, afterwards }) {
     const samples: number[] = [];
     for (let round = 0; round < starts; round++) {
       progress(`start ${round + 1} of ${starts}`);
       const directory = await mkdtemp(join(tmpdir(), 'taskplane-bench-'));
       const start = clock.monotonic();
       const dev = new Program({ name: 'taskplane dev', command: [process.execPath, taskplanePath, 'dev', '--no-apply', '--listen', '127.0.0.1:0', '--data-dir', join(directory, 'data')] });
-      try {
-        await dev.line(/^ready /);
-        samples.push(clock.monotonic() - start);
-      } finally {
+      const end = async (): Promise<void> => {
         await dev.stop();
         await rm(directory, { recursive: true, force: true });
-      }
+      };
+      // Also when the case is interrupted meanwhile.
+      afterwards(end);
+      await dev.line(/^ready /);
+      samples.push(clock.monotonic() - start);
+      await end();
     }
     const spread = spreadOf(samples);
     return { value: spread.p50, unit: 'ms', ...spread };
