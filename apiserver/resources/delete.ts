@@ -3,6 +3,7 @@
 // Deletion as Kubernetes has it: an object goes at once, unless finalizers or its own processes hold it. Then it gets a
 // deletionTimestamp and goes with the write that takes away the last of them (update.ts).
 
+import { foregroundFinalizer, orphanFinalizer } from '../../api/finalizers.js';
 import { dequal } from 'dequal';
 import { conflict } from '../../api/errors.js';
 import { timestamp, type KubeObject, type ObjectMeta } from '../../api/meta.js';
@@ -10,11 +11,6 @@ import type { Step } from './mutator.js';
 import type { DeleteOptions, ObjectTarget } from './service.js';
 import { strategyOf } from './strategies/index.js';
 import { isDone, uidConflict } from './update.js';
-
-/** Dependents go before the object; the garbage collector takes the finalizer off when they have. */
-export const foregroundFinalizer = 'foregroundDeletion';
-/** Dependents stay and forget the object; the garbage collector takes the finalizer off when they have. */
-export const orphanFinalizer = 'orphan';
 
 /** @throws ApiError Conflict when a precondition does not hold, Forbidden for an object that stays */
 export function planDelete(target: ObjectTarget, stored: KubeObject, options: DeleteOptions, now: number): Step {

@@ -1,10 +1,8 @@
 import { forbidden } from '../../../api/errors.js';
+import { namespaceContentsFinalizer } from '../../../api/finalizers.js';
 import type { KubeObject } from '../../../api/meta.js';
 import { bootstrapNamespaces, namespaceKind } from '../../../api/namespace.js';
 import type { Strategy } from './strategy.js';
-
-/** Taken off by the namespace controller when a deleted namespace is empty. */
-export const namespaceContentsFinalizer = 'taskplane.dev/namespace-contents';
 
 const nameLabel = 'kubernetes.io/metadata.name';
 
