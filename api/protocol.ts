@@ -145,13 +145,17 @@ export interface NodeLoadList {
  */
 export const tunnelProtocol = 'tunnel.taskplane.dev';
 
-export interface TunnelRequest {
-  type: 'log';
+/** Which run of which task a stream is about. */
+interface TaskTarget {
   namespace: string;
   name: string;
   uid: string;
   /** The attempt asked for; the current one when absent. */
   attempt?: number;
+}
+
+export interface LogTunnelRequest extends TaskTarget {
+  type: 'log';
   previous: boolean;
   follow: boolean;
   /** Only the last lines; all when absent. */
@@ -159,3 +163,31 @@ export interface TunnelRequest {
   /** At most so many bytes. */
   limitBytes?: number;
 }
+
+/** Which streams the client wants; frames of the others are not sent. */
+export interface StreamChoice {
+  stdin: boolean;
+  stdout: boolean;
+  stderr: boolean;
+  /** A terminal: stdin and stdout share it, and there is no stderr. */
+  tty: boolean;
+}
+
+/** Runs a command beside the task: same user, environment, working directory and control group. Both ways frames (api/stream-frames.ts). */
+export interface ExecTunnelRequest extends TaskTarget, StreamChoice {
+  type: 'exec';
+  command: string[];
+}
+
+/** The running task's own output from now on, and its input where the task takes any. Both ways frames (api/stream-frames.ts). */
+export interface AttachTunnelRequest extends TaskTarget, StreamChoice {
+  type: 'attach';
+}
+
+/** Connects to a port of the machine's loopback interface. Both ways the bytes of the connection. */
+export interface PortForwardTunnelRequest extends TaskTarget {
+  type: 'port-forward';
+  port: number;
+}
+
+export type TunnelRequest = LogTunnelRequest | ExecTunnelRequest | AttachTunnelRequest | PortForwardTunnelRequest;

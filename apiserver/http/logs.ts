@@ -1,7 +1,7 @@
 // logs.ts: GET …/tasks/NAME/log and …/pods/NAME/log, fetched from the agent that has the log.
 
 import { ApiError, badRequest, isStatusReason, type Status } from '../../api/errors.js';
-import type { TunnelRequest } from '../../api/protocol.js';
+import type { LogTunnelRequest } from '../../api/protocol.js';
 import { taskKind, type Task } from '../../api/task.js';
 import { podContainerName } from '../../api/pod.js';
 import { sleep, type Clock } from '../../lib/clock.js';
@@ -122,7 +122,7 @@ export function logSource(task: Task, query: LogQuery): { nodeName: string; atte
   return { nodeName: status.nodeName, attempt: undefined };
 }
 
-function tunnelRequest(task: Task, attempt: number | undefined, query: LogQuery): TunnelRequest {
+function tunnelRequest(task: Task, attempt: number | undefined, query: LogQuery): LogTunnelRequest {
   const { attempt: _asked, previous: _resolved, ...rest } = query;
   const { namespace = '', name = '', uid = '' } = task.metadata;
   return { type: 'log', namespace, name, uid, previous: false, ...rest, ...(attempt === undefined ? {} : { attempt }) };
