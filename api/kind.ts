@@ -36,6 +36,17 @@ export interface KindDefinition<T extends KubeObject = KubeObject> extends Resou
   statusSubresource: boolean;
   /** Set on a kind that is not stored: each object is derived from the one of the same namespace and name of another kind. */
   projectionOf?: { kind: KindDefinition; project(object: KubeObject): T };
+  /**
+   * Set on a kind whose objects are stored as those of another kind, under the same namespace and name, and that can be written: another group
+   * or version of the same thing. Both functions are pure; fromStored(toStored(object)) says the same as object.
+   */
+  storedAs?: {
+    kind: KindDefinition;
+    /** What is stored for `object`. `stored` is what it takes the place of, for what this kind does not show. */
+    toStored(object: T, stored?: KubeObject): KubeObject;
+    /** The object as clients of this kind see it; it must not change `stored`. */
+    fromStored(stored: KubeObject): T;
+  };
   /** What clients may do; all of get list watch create update patch delete deletecollection when absent. */
   verbs?: readonly string[];
   /** Why `name` is no name for this kind, or undefined. */

@@ -12,10 +12,11 @@ import { decodeObject, isEmpty, isMapping, ownerProblems, refuseInvalid, settleN
 import type { Mutator } from './mutator.js';
 import { refuseClosedNamespace } from './namespaces.js';
 import type { ObjectCache } from './object-cache.js';
-import { objectStoreKey } from './registry-keys.js';
+import { objectStoreKey, storedKind } from './registry-keys.js';
 import { RenderedObject } from './rendering.js';
 import type { Caller, Rendered, Target, WriteOptions } from './service.js';
 import { toClientError } from './store-errors.js';
+import { asServed, toStored } from './stored-view.js';
 import { strategyOf } from './strategies/index.js';
 
 const generatedNameTriesMax = 8;
@@ -92,12 +93,13 @@ export class Creator {
   /** Undefined when an object of this name exists. @throws ApiError what the store's failure means */
   async offer(kind: KindDefinition, namespace: string | undefined, object: KubeObject, dryRun: boolean): Promise<Created | undefined> {
     const { cache, mutator } = this.options;
-    const key = objectStoreKey(kind, object.metadata.name!, namespace);
+    const key = objectStoreKey(storedKind(kind), object.metadata.name!, namespace);
     if (dryRun) return (await mutator.find(key)) ? undefined : { rendered: new RenderedObject(object), name: object.metadata.name!, resourceVersion: '' };
-    const value = encodeObject(object);
+    const stored = toStored(kind, object);
+    const value = encodeObject(stored);
     try {
-      const outcome = await cache.write({ op: 'create', key, value }, object);
-      return outcome.ok ? { rendered: outcome.entry!, name: object.metadata.name!, resourceVersion: String(outcome.revision) } : undefined;
+      const outcome = await cache.write({ op: 'create', key, value }, stored);
+      return outcome.ok ? { rendered: asServed(kind, outcome.entry!), name: object.metadata.name!, resourceVersion: String(outcome.revision) } : undefined;
     } catch (error) {
       throw toClientError(error);
     }

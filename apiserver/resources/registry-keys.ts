@@ -28,7 +28,7 @@ export function presenceKey(nodeName: string): string {
   return objectStoreKey(leaseKind, nodeName, presenceNamespace);
 }
 
-/** The kind whose objects are stored for `kind`: itself, or the one that it is derived from. */
+/** The kind whose objects are stored for `kind`: itself, or the one that it is derived from or stored as. */
 export function storedKind(kind: KindDefinition): KindDefinition {
-  return kind.projectionOf?.kind ?? kind;
+  return (kind.projectionOf ?? kind.storedAs)?.kind ?? kind;
 }

@@ -1,4 +1,4 @@
-// rendering.ts: stored entries as clients see them. For most kinds that is the entry itself; a projection is derived from it once.
+// rendering.ts: stored entries as clients see them. For most kinds that is the entry itself; a view of another kind is derived from it once.
 
 import type { KindDefinition } from '../../api/kind.js';
 import type { KubeObject } from '../../api/meta.js';
@@ -38,13 +38,20 @@ class RenderedProjection implements Rendered {
 const projections = new WeakMap<KindDefinition, WeakMap<Entry, Rendered>>();
 
 export function renderer(kind: KindDefinition): (entry: Entry) => Rendered {
-  const { projectionOf } = kind;
-  if (!projectionOf) return (entry) => entry;
+  const project = viewOf(kind);
+  if (!project) return (entry) => entry;
   let made = projections.get(kind);
   if (!made) projections.set(kind, (made = new WeakMap()));
   return (entry) => {
     let rendered = made.get(entry);
-    if (!rendered) made.set(entry, (rendered = new RenderedProjection(entry, (object) => projectionOf.project(object))));
+    if (!rendered) made.set(entry, (rendered = new RenderedProjection(entry, project)));
     return rendered;
   };
+}
+
+/** How objects of the kind are made from the stored ones; undefined when those are it. */
+function viewOf({ projectionOf, storedAs }: KindDefinition): ((object: KubeObject) => KubeObject) | undefined {
+  if (projectionOf) return (object) => projectionOf.project(object);
+  if (storedAs) return (object) => storedAs.fromStored(object);
+  return undefined;
 }

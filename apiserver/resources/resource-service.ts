@@ -12,13 +12,14 @@ import type { Store } from '../storage/store.js';
 import { copyOf, decodeObject, isMapping, settleNamespace } from './admission.js';
 import { Creator } from './create.js';
 import { planDelete } from './delete.js';
-import { Mutator, type Mutated, type Step } from './mutator.js';
+import { Mutator, type Mutated, type Plan, type Step } from './mutator.js';
 import type { ObjectCache } from './object-cache.js';
 import { patcherOf, planPatch } from './patch.js';
 import { Reader } from './read.js';
-import { objectStoreKey } from './registry-keys.js';
+import { objectStoreKey, storedKind } from './registry-keys.js';
 import type { Caller, DeleteOptions, ListQuery, ListReply, ObjectTarget, PatchType, ReadOptions, Rendered, ResourceService, Target, WatchQuery, WatchSink, WriteOptions } from './service.js';
 import { withClientErrors } from './store-errors.js';
+import { asServed, planOnStored } from './stored-view.js';
 import { strategyOf } from './strategies/index.js';
 import { planUpdate } from './update.js';
 import { startWatch } from './watch.js';
@@ -72,8 +73,7 @@ export class StoredResourceService implements ResourceService {
       desired.metadata.name ??= target.name;
       if (desired.metadata.name !== target.name) throw badRequest(`the name of the object (${desired.metadata.name}) does not match the name on the URL (${target.name})`);
     }
-    const mutated = await this.mutator.mutate(this.#mutation(target), (stored) => permitted(caller, target, stored, planUpdate(target, stored, copyOf(desired))), options);
-    return mutated.rendered;
+    return (await this.#mutate(target, (stored) => permitted(caller, target, stored, planUpdate(target, stored, copyOf(desired))), options)).rendered;
   }
 
   async patch(caller: Caller, target: ObjectTarget, type: PatchType, patch: unknown, options: WriteOptions & { force?: boolean }): Promise<Rendered> {
@@ -88,8 +88,7 @@ export class StoredResourceService implements ResourceService {
         caller.warn(message);
       },
     };
-    const mutated = await this.mutator.mutate(this.#mutation(target), (stored) => permitted(caller, target, stored, planPatch(once, target, stored, patcher, options)), options);
-    return mutated.rendered;
+    return (await this.#mutate(target, (stored) => permitted(caller, target, stored, planPatch(once, target, stored, patcher, options)), options)).rendered;
   }
 
   async delete(_caller: Caller, target: ObjectTarget, options: DeleteOptions): Promise<Rendered | Status> {
@@ -125,11 +124,14 @@ export class StoredResourceService implements ResourceService {
 
   #delete(target: ObjectTarget, options: DeleteOptions): Promise<Mutated> {
     const now = this.#options.clock.now();
-    return this.mutator.mutate(this.#mutation(target), (stored) => planDelete(target, stored, options, now), options);
+    return this.#mutate(target, (stored) => planDelete(target, stored, options, now), options);
   }
 
-  #mutation({ kind, name, namespace }: ObjectTarget): { kind: KindDefinition; key: string; name: string } {
-    return { kind, name, key: objectStoreKey(kind, name, namespace) };
+  /** @param plan over the object as the target's kind has it, which need not be how it is stored */
+  async #mutate({ kind, name, namespace }: ObjectTarget, plan: Plan, options: { dryRun?: boolean }): Promise<Mutated> {
+    const key = objectStoreKey(storedKind(kind), name, namespace);
+    const mutated = await this.mutator.mutate({ kind, name, key }, planOnStored(kind, plan), options);
+    return kind.storedAs ? { ...mutated, rendered: asServed(kind, mutated.rendered) } : mutated;
   }
 }
 
