@@ -55,6 +55,8 @@ export interface KindDefinition<T extends KubeObject = KubeObject> extends Resou
   applyDefaults?(object: T): void;
   /** Problems beyond the schema: rules across fields. */
   validate?(object: T): FieldProblem[];
+  /** Problems of a new object only. */
+  validateCreate?(object: T): FieldProblem[];
   /** What may not change between the stored object and its successor. */
   validateUpdate?(object: T, old: T): FieldProblem[];
   /** Fields that a field selector may name, besides metadata.name and metadata.namespace; absent values are ''. */

@@ -2,6 +2,7 @@
 
 import { configMapKind, secretKind } from './config.js';
 import { eventKind } from './event.js';
+import { eventV1Kind } from './event-v1.js';
 import { apiVersionOf, type KindDefinition } from './kind.js';
 import { leaseKind } from './lease.js';
 import { namespaceKind } from './namespace.js';
@@ -11,7 +12,7 @@ import { taskKind } from './task.js';
 
 /** In the order of discovery: the core group first. */
 export const kinds: readonly KindDefinition[] = [
-  namespaceKind, nodeKind, configMapKind, secretKind, eventKind, podKind, leaseKind, taskKind,
+  namespaceKind, nodeKind, configMapKind, secretKind, eventKind, podKind, leaseKind, eventV1Kind, taskKind,
 ];
 
 const byPlural = new Map(kinds.map((kind) => [`${kind.group}/${kind.version}/${kind.plural}`, kind]));

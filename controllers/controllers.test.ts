@@ -353,7 +353,7 @@ describe('garbage collector and namespaces', () => {
     await admin.create(namespaceKind, { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'team' } } as Namespace);
     for (let i = 0; i < 10; i++) await createMap(`c${i}`, {}, 'team');
     await createTask('t', {}, { namespace: 'team' });
-    await admin.create(eventKind, { apiVersion: 'v1', kind: 'Event', metadata: { name: 'e', namespace: 'team' }, involvedObject: {} } as Event);
+    await admin.create(eventKind, { apiVersion: 'v1', kind: 'Event', metadata: { name: 'e', namespace: 'team' }, involvedObject: { namespace: 'team' } } as Event);
     await until(namespaces, () => namespaces.get('team') !== undefined);
     await admin.delete(namespaceKind, 'team');
     await until(namespaces, () => namespaces.get('team') === undefined);

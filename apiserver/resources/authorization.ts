@@ -11,6 +11,7 @@
 
 import { forbidden, type ApiError, type ResourceName } from '../../api/errors.js';
 import { eventKind } from '../../api/event.js';
+import { eventV1Kind } from '../../api/event-v1.js';
 import { configMapKind, secretKind } from '../../api/config.js';
 import { nodeKind } from '../../api/node.js';
 import { bulkPaths } from '../../api/protocol.js';
@@ -92,7 +93,7 @@ function authorizeNodeBulk(user: User, attributes: Attributes): Decision {
 function nodeRefusal(nodeName: string, attributes: Attributes, kind: ResourceName, lookups: Lookups): string | undefined {
   if (is(kind, nodeKind)) return ownNodeRefusal(nodeName, attributes);
   if (is(kind, taskKind)) return boundTaskRefusal(nodeName, attributes, lookups);
-  if (is(kind, eventKind)) return ['create', 'update', 'patch'].includes(attributes.verb) && !attributes.subresource ? undefined : '';
+  if (is(kind, eventKind) || is(kind, eventV1Kind)) return ['create', 'update', 'patch'].includes(attributes.verb) && !attributes.subresource ? undefined : '';
   if (is(kind, secretKind) || is(kind, configMapKind)) return referredRefusal(nodeName, attributes, kind, lookups);
   return '';
 }

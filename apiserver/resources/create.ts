@@ -56,7 +56,8 @@ export class Creator {
     const now = this.options.clock.now();
     if (isMapping(decoded.metadata)) decoded.metadata = this.#newMetadata(decoded.metadata, now);
     applyDefaults(kind, decoded);
-    refuseInvalid(kind, decoded, ownerProblems(decoded.metadata));
+    const ofCreation = kind.validateCreate && kind.schema.problems(decoded).length === 0 ? kind.validateCreate(decoded) : [];
+    refuseInvalid(kind, decoded, [...ownerProblems(decoded.metadata), ...ofCreation]);
 
     const strategy = strategyOf(kind);
     strategy.refuseWrite?.({ ...target, name: decoded.metadata.name ?? '' });
