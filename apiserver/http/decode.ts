@@ -5,6 +5,7 @@ import { isScalar, parseDocument, visit, type Document } from 'yaml';
 import { ApiError, badRequest } from '../../api/errors.js';
 import type { KubeObject } from '../../api/meta.js';
 import type { PatchType } from '../resources/service.js';
+import { decodeProtobuf, protobufType } from './protobuf/decode.js';
 
 /** An object's body; beyond it 413, as the Kubernetes API server has it. */
 export const bodyBytesMax = 3 * 1024 * 1024;
@@ -28,12 +29,13 @@ export function mediaType(contentType: string | undefined): string {
   return (contentType ?? '').split(';')[0]!.trim().toLowerCase();
 }
 
-/** The value of a JSON or YAML body; a missing content type is JSON. @throws ApiError BadRequest, UnsupportedMediaType */
+/** The value of a JSON, YAML or protobuf body; a missing content type is JSON. @throws ApiError BadRequest, UnsupportedMediaType */
 export function decodeBody(body: Buffer, contentType: string | undefined): unknown {
   const type = mediaType(contentType);
   if (type === '' || type === 'application/json') return parseJson(body);
   if (yamlTypes.has(type)) return parseYaml(body);
-  throw unsupported(contentType ?? '', ['application/json', 'application/yaml']);
+  if (type === protobufType) return decodeProtobuf(body);
+  throw unsupported(contentType ?? '', ['application/json', 'application/yaml', protobufType]);
 }
 
 /** @throws ApiError UnsupportedMediaType that names the types there are */
