@@ -2,16 +2,16 @@
 
 import type { FieldProblem, ResourceName } from './errors.js';
 import type { KubeObject } from './meta.js';
-import type { ObjectSchema } from './schema.js';
+import type { SchemaRules } from './schema.js';
 
 export interface PrinterColumn<T = KubeObject> {
   name: string;
   type: 'string' | 'integer' | 'number' | 'boolean' | 'date';
-  /** `name` on the column that names the object: kubectl prefixes it when it prints several kinds. */
-  format?: 'name';
+  /** `name` on the column that names the object: kubectl prefixes it when it prints several kinds. Others say what they like. */
+  format?: string;
   description: string;
   /** 0 is always shown, higher only with `-o wide`. */
-  priority: 0 | 1;
+  priority: number;
   /** @param now milliseconds since the epoch, for ages */
   cell(object: T, now: number): string | number | boolean | null;
 }
@@ -30,7 +30,7 @@ export interface KindDefinition<T extends KubeObject = KubeObject> extends Resou
   categories: readonly string[];
   namespaced: boolean;
   description: string;
-  schema: ObjectSchema;
+  schema: SchemaRules;
   columns: readonly PrinterColumn<T>[];
   /** Whether status is written through its own subresource only. */
   statusSubresource: boolean;
@@ -53,8 +53,8 @@ export interface KindDefinition<T extends KubeObject = KubeObject> extends Resou
   nameProblem(name: string): string | undefined;
   /** Defaults that depend on other fields, after the schema's own; in place. */
   applyDefaults?(object: T): void;
-  /** Problems beyond the schema: rules across fields. */
-  validate?(object: T): FieldProblem[];
+  /** Problems beyond the schema: rules across fields. `old` is what is stored, on a change; rules between the two that a user wrote stand here. */
+  validate?(object: T, old?: T): FieldProblem[];
   /** Problems of a new object only. */
   validateCreate?(object: T): FieldProblem[];
   /** What may not change between the stored object and its successor. */

@@ -28,7 +28,25 @@ export interface SchemaNode {
   [keyword: string]: unknown;
 }
 
-export class ObjectSchema {
+/** What the generic layers need of a kind's schema. None of it throws, whatever the value is. */
+export interface SchemaRules {
+  /** The whole object, for walks, reference pages and OpenAPI. */
+  readonly root: SchemaNode;
+  /** Whether a null that a client sends is a value of its own, for the schema to judge; absent: null means absent. */
+  readonly keepsNulls?: boolean;
+  /** Everything that does not have the shape of the schema. Unknown fields are no problem here: see unknownFields. */
+  problems(value: unknown): FieldProblem[];
+  /** Paths of fields that the schema does not know, such as `spec.comand`. */
+  unknownFields(value: unknown): string[];
+  /** Removes the fields that the schema does not know, in place. */
+  prune(value: unknown): void;
+  /** Fills in defaults, in place, wherever the object that holds them is present. */
+  applyDefaults(value: unknown): void;
+  /** What OpenAPI publishes, where that is not the root in another dialect. */
+  openApi?(version: 2 | 3): SchemaNode;
+}
+
+export class ObjectSchema implements SchemaRules {
   readonly root: SchemaNode;
   #validate: ValidateFunction | undefined;
 
@@ -36,7 +54,6 @@ export class ObjectSchema {
     this.root = schema as unknown as SchemaNode;
   }
 
-  /** Everything that does not have the shape of the schema. Unknown fields are no problem here: see unknownFields. */
   problems(value: unknown): FieldProblem[] {
     this.#validate ??= ajv.compile(this.root);
     if (this.#validate(value)) return [];
@@ -50,19 +67,16 @@ export class ObjectSchema {
     return [...byField.values()];
   }
 
-  /** Paths of fields that the schema does not know, such as `spec.comand`. */
   unknownFields(value: unknown): string[] {
     const found: string[] = [];
     walkUnknown(this.root, value, '', (path) => found.push(path));
     return found;
   }
 
-  /** Removes the fields that the schema does not know, in place. */
   prune(value: unknown): void {
     walkUnknown(this.root, value, '', (_path, owner, key) => delete owner[key]);
   }
 
-  /** Fills in defaults, in place, wherever the object that holds them is present. */
   applyDefaults(value: unknown): void {
     fillDefaults(this.root, value);
   }

@@ -20,9 +20,10 @@ export function applyDefaults(kind: KindDefinition, object: KubeObject): void {
 /**
  * Problems of an object that has its defaults. Rules across fields are looked at when the shape is right: they take
  * the types that the schema promises.
+ * @param old what is stored, when the object is to take its place
  */
-export function objectProblems(kind: KindDefinition, object: KubeObject): FieldProblem[] {
-  const problems = allProblems(kind, object);
+export function objectProblems(kind: KindDefinition, object: KubeObject, old?: KubeObject): FieldProblem[] {
+  const problems = allProblems(kind, object, old);
   return kind.kind === 'Secret' ? problems.map(withoutValue) : problems;
 }
 
@@ -32,13 +33,13 @@ function withoutValue(problem: FieldProblem): FieldProblem {
   return { ...problem, message: problem.message.replace(/^(\w+ value): .*: (?=\S)/s, '$1: (hidden): ') };
 }
 
-function allProblems(kind: KindDefinition, object: KubeObject): FieldProblem[] {
+function allProblems(kind: KindDefinition, object: KubeObject, old: KubeObject | undefined): FieldProblem[] {
   const shape = kind.schema.problems(object);
   if (shape.length > 0) {
     const metadataIsWhole = !shape.some(({ field }) => field === '' || field.startsWith('metadata'));
     return metadataIsWhole ? [...metadataProblems(kind, object.metadata), ...shape] : shape;
   }
-  return [...metadataProblems(kind, object.metadata), ...(kind.validate?.(object) ?? [])];
+  return [...metadataProblems(kind, object.metadata), ...(kind.validate?.(object, old) ?? [])];
 }
 
 export function metadataProblems(kind: KindDefinition, metadata: ObjectMeta): FieldProblem[] {

@@ -32,7 +32,7 @@ export function isEmpty(value: unknown): boolean {
  */
 export function decodeObject(caller: Caller, kind: KindDefinition, body: unknown, fieldValidation: WriteOptions['fieldValidation'] = 'Warn'): KubeObject {
   if (!isMapping(body)) throw badRequest(`the body must be one object of kind ${kind.kind}`);
-  const object = withoutNulls(body, 0) as Mapping;
+  const object = withoutNulls(body, 0, kind.schema.keepsNulls) as Mapping;
   const { apiVersion = apiVersionOf(kind), kind: kindName = kind.kind, metadata = {}, ...rest } = object;
   if (kindName !== kind.kind) throw badRequest(`${describe(kindName)} in version ${JSON.stringify(apiVersion)} cannot be handled as a ${kind.kind}: the path names ${kind.plural}`);
   if (apiVersion !== apiVersionOf(kind)) throw badRequest(`the API version in the data (${describe(apiVersion)}) does not match the expected API version (${apiVersionOf(kind)})`);
@@ -53,17 +53,21 @@ function settleUnknownFields(caller: Caller, kind: KindDefinition, object: KubeO
   kind.schema.prune(object);
 }
 
-/** @throws ApiError BadRequest when it nests too deep */
-export function withoutNulls(value: unknown, depth: number): unknown {
+/**
+ * @param keepNulls whether the kind's schema judges nulls; in metadata they always mean absent
+ * @throws ApiError BadRequest when it nests too deep
+ */
+export function withoutNulls(value: unknown, depth: number, keepNulls = false): unknown {
   if (typeof value !== 'object' || value === null) return value;
   if (depth >= depthMax) throw badRequest(`the object is nested deeper than ${depthMax} levels`);
-  if (Array.isArray(value)) return value.map((item) => withoutNulls(item, depth + 1));
+  if (Array.isArray(value)) return value.map((item) => withoutNulls(item, depth + 1, keepNulls));
   const copy: Mapping = {};
   for (const key of Object.keys(value)) {
     const child = (value as Mapping)[key];
+    const keepHere = keepNulls && !(depth === 0 && ['apiVersion', 'kind', 'metadata'].includes(key));
     // A JSON key of this name would become the copy's prototype.
-    if (child === null || child === undefined || key === '__proto__') continue;
-    copy[key] = withoutNulls(child, depth + 1);
+    if (child === undefined || key === '__proto__' || (child === null && !keepHere)) continue;
+    copy[key] = withoutNulls(child, depth + 1, keepHere);
   }
   return copy;
 }
@@ -80,9 +84,9 @@ export function settleNamespace(target: Target, object: KubeObject): void {
   else if (metadata.namespace !== target.namespace) throw badRequest('the namespace of the provided object does not match the namespace sent on the request');
 }
 
-/** @throws ApiError Invalid with every problem of the object, and `more` */
-export function refuseInvalid(kind: KindDefinition, object: KubeObject, more: readonly FieldProblem[] = []): void {
-  const problems = [...objectProblems(kind, object), ...more];
+/** @throws ApiError Invalid with every problem of the object, as the successor of `old` if there is one, and `more` */
+export function refuseInvalid(kind: KindDefinition, object: KubeObject, more: readonly FieldProblem[] = [], old?: KubeObject): void {
+  const problems = [...objectProblems(kind, object, old), ...more];
   if (problems.length === 0) return;
   const metadata: ObjectMeta = isMapping(object.metadata) ? object.metadata : {};
   const name = metadata.name ?? metadata.generateName ?? '';

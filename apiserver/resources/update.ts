@@ -62,7 +62,7 @@ export function uidConflict(kind: KindDefinition, name: string, asked: string, s
 function withStatus(kind: KindDefinition, stored: KubeObject, desired: KubeObject): KubeObject {
   const next: KubeObject = { ...stored, status: desired.status };
   if (desired.status === undefined) delete next.status;
-  const problems = objectProblems(kind, next).filter(({ field }) => field === 'status' || field.startsWith('status.') || field.startsWith('status['));
+  const problems = objectProblems(kind, next, stored).filter(({ field }) => /^(status\b|<nil>$)/.test(field));
   if (problems.length > 0) throw invalid(kind, stored.metadata.name ?? '', problems);
   return next;
 }
@@ -84,11 +84,12 @@ function withMain(kind: KindDefinition, stored: KubeObject, desired: KubeObject)
   const strategy = strategyOf(kind);
   const shapeIsRight = kind.schema.problems(complete).length === 0;
   if (shapeIsRight) strategy.prepareForUpdate?.(complete, stored);
-  refuseInvalid(kind, complete, [
+  const more = [
     ...immutable,
     ...ownerProblems(complete.metadata),
     ...(shapeIsRight ? [...finalizerProblems(complete.metadata, stored.metadata), ...(kind.validateUpdate?.(complete, stored) ?? [])] : []),
-  ]);
+  ];
+  refuseInvalid(kind, complete, more, stored);
   if (!sameIntent(complete, stored)) complete.metadata.generation = (stored.metadata.generation ?? 0) + 1;
   return complete;
 }
