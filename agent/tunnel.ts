@@ -11,7 +11,7 @@ import type { Logger } from '../lib/log.js';
 import { Mux, type MessageChannel, type MuxStream } from '../lib/mux.js';
 import type { Random } from '../lib/random.js';
 import type { Service } from '../lib/service.js';
-import { readLog } from './log-reader.js';
+import { requestedLog } from './log-request.js';
 import type { LogStore } from './log-store.js';
 
 export interface TunnelOptions {
@@ -71,25 +71,6 @@ export class Tunnel implements Service {
   #log(request: TunnelRequest, signal: AbortSignal): AsyncGenerator<Buffer> {
     const { logs, clock } = this.#options;
     if (request.type !== 'log') throw new ApiError('BadRequest', `this agent does not serve ${String(request.type)}; upgrade it`);
-    let found = logs.find(request.uid, request.attempt);
-    if (found && request.previous) {
-      const current = Number(/-(\d+)(?:\.\d+)?$/.exec(found.key)![1]);
-      found = logs.find(request.uid, current - 1);
-    }
-    if (!found) {
-      const which = request.attempt === undefined ? '' : ` of attempt ${request.attempt}`;
-      throw new ApiError('NotFound', `the log${which} of task "${request.name}" is not on its node: it has not started there, or its log was removed to save room`);
-    }
-    const { key, dir } = found;
-    return readLog({
-      dir,
-      follow: request.follow,
-      ...(request.tailLines === undefined ? {} : { tailLines: request.tailLines }),
-      ...(request.limitBytes === undefined ? {} : { limitBytes: request.limitBytes }),
-      running: () => logs.isRunning(key),
-      onEnd: (handler) => logs.onEnd(key, handler),
-      clock,
-      signal,
-    });
+    return requestedLog(logs, request, clock, signal);
   }
 }

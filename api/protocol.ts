@@ -162,6 +162,12 @@ export interface LogTunnelRequest extends TaskTarget {
   tailLines?: number;
   /** At most so many bytes. */
   limitBytes?: number;
+  /** Each line begins with its time, RFC 3339 with nanoseconds, and a space. */
+  timestamps?: boolean;
+  /** Only lines written since then; milliseconds since the epoch. */
+  sinceMs?: number;
+  /** Only lines written in the last so many seconds, by the clock of the node. */
+  sinceSeconds?: number;
 }
 
 /** Which streams the client wants; frames of the others are not sent. */
