@@ -19,7 +19,7 @@ export const ObjectReference = Type.Object(
     resourceVersion: opt(Type.String()),
     fieldPath: opt(Type.String()),
   },
-  { description: 'The object that the event is about.' },
+  { 'x-kubernetes-map-type': 'atomic', description: 'The object that the event is about.' },
 );
 export type ObjectReference = Static<typeof ObjectReference>;
 

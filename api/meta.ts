@@ -16,9 +16,25 @@ export const OwnerReference = Type.Object(
       Type.Boolean({ description: 'True if the owner cannot go, when it is deleted in the foreground, before this object is gone.' }),
     ),
   },
-  { description: 'Names an object that this one belongs to; when all owners are gone, the object is deleted.' },
+  { 'x-kubernetes-map-type': 'atomic', description: 'Names an object that this one belongs to; when all owners are gone, the object is deleted.' },
 );
 export type OwnerReference = Static<typeof OwnerReference>;
+
+export const ManagedFieldsEntry = Type.Object(
+  {
+    manager: Type.Optional(Type.String({ description: 'Who writes: fieldManager, or the name of the program.' })),
+    operation: Type.Optional(Type.String({ description: 'Apply (server-side apply) or Update (any other write).' })),
+    apiVersion: Type.Optional(Type.String({ description: 'Version of the object in which the fields are named.' })),
+    time: Type.Optional(Type.Union([Type.String({ format: 'date-time' }), Type.Null()], { description: 'When the set of fields or one of their values last changed.' })),
+    fieldsType: Type.Optional(Type.String({ description: 'FieldsV1.' })),
+    fieldsV1: Type.Optional(
+      Type.Object({}, { 'x-kubernetes-preserve-unknown-fields': true, description: 'The fields, as a tree: f:NAME is a field, k:{KEYS} an item of a list, v:VALUE a member of a set, "." the place itself.' }),
+    ),
+    subresource: Type.Optional(Type.String({ description: 'The subresource through which it was written.' })),
+  },
+  { description: 'The fields that one manager has set.' },
+);
+export type ManagedFieldsEntry = Omit<Static<typeof ManagedFieldsEntry>, 'fieldsV1'> & { fieldsV1?: object };
 
 export const ObjectMeta = Type.Object(
   {
@@ -39,9 +55,9 @@ export const ObjectMeta = Type.Object(
     deletionGracePeriodSeconds: Type.Optional(Type.Integer({ description: 'Set by the server: seconds that the processes have to end after deletion was asked for.' })),
     labels: Type.Optional(Type.Record(Type.String(), Type.String(), { description: 'Keys and values to select objects by.' })),
     annotations: Type.Optional(Type.Record(Type.String(), Type.String(), { description: 'Keys and values that tools keep with the object; not selectable.' })),
-    ownerReferences: Type.Optional(Type.Array(OwnerReference, { description: 'Objects that this one belongs to.' })),
-    finalizers: Type.Optional(Type.Array(Type.String(), { description: 'Names of what must happen before a deleted object is removed; each is taken off by whoever did it.' })),
-    managedFields: Type.Optional(Type.Array(Type.Unknown(), { description: 'Which manager set which field.' })),
+    ownerReferences: Type.Optional(Type.Array(OwnerReference, { 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': ['uid'], description: 'Objects that this one belongs to.' })),
+    finalizers: Type.Optional(Type.Array(Type.String(), { 'x-kubernetes-list-type': 'set', description: 'Names of what must happen before a deleted object is removed; each is taken off by whoever did it.' })),
+    managedFields: Type.Optional(Type.Array(ManagedFieldsEntry, { description: 'Which manager set which field: kept by the server, for server-side apply.' })),
     selfLink: Type.Optional(Type.String({ description: 'Deprecated; ignored.' })),
   },
   { description: 'Name, labels and what the server keeps about the object.' },

@@ -29,7 +29,7 @@ export const namespaceKind: KindDefinition<Namespace> = {
       apiVersion: Type.String({ description: 'v1' }),
       kind: Type.String({ description: 'Namespace' }),
       metadata: ObjectMeta,
-      spec: Type.Optional(Type.Object({ finalizers: Type.Optional(Type.Array(Type.String(), { description: 'Kept for compatibility.' })) })),
+      spec: Type.Optional(Type.Object({ finalizers: Type.Optional(Type.Array(Type.String(), { 'x-kubernetes-list-type': 'atomic', description: 'Kept for compatibility.' })) })),
       status: Type.Optional(
         Type.Object({ phase: Type.Optional(Type.String({ description: 'Active or Terminating.' })) }, { 'x-kubernetes-preserve-unknown-fields': true }),
       ),

@@ -23,7 +23,7 @@ export type Taint = Static<typeof Taint>;
 const NodeSpec = Type.Object(
   {
     unschedulable: opt(Type.Boolean({ description: 'Whether new tasks are kept away (cordon).' })),
-    taints: opt(Type.Array(Taint, { description: 'Marks that keep away tasks that do not tolerate them.' })),
+    taints: opt(Type.Array(Taint, { 'x-kubernetes-list-type': 'atomic', description: 'Marks that keep away tasks that do not tolerate them.' })),
     providerID: opt(Type.String({ description: 'Not used.' })),
     podCIDR: opt(Type.String({ description: 'Not used.' })),
   },
@@ -34,8 +34,8 @@ const NodeStatus = Type.Object(
   {
     capacity: opt(Quantities('What the machine has: cpu, memory, ephemeral-storage, tasks (how many at once) and any resource its agent declares.')),
     allocatable: opt(Quantities('What tasks may take of it.')),
-    conditions: opt(Type.Array(Condition, { description: 'Ready, DiskPressure and others.' })),
-    addresses: opt(Type.Array(Type.Object({ type: Type.String(), address: Type.String() }), { description: 'Hostname and InternalIP.' })),
+    conditions: opt(Type.Array(Condition, { 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': ['type'], description: 'Ready, DiskPressure and others.' })),
+    addresses: opt(Type.Array(Type.Object({ type: Type.String(), address: Type.String() }), { 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': ['type'], description: 'Hostname and InternalIP.' })),
     nodeInfo: opt(
       Type.Object(
         {

@@ -25,6 +25,12 @@ export interface SchemaNode {
   anyOf?: readonly SchemaNode[];
   'x-kubernetes-preserve-unknown-fields'?: boolean;
   'x-kubernetes-int-or-string'?: boolean;
+  /** How writers share a list: as one whole (the default), as a set, or item by item. */
+  'x-kubernetes-list-type'?: 'atomic' | 'set' | 'map';
+  /** The fields that name an item of a list of type map. */
+  'x-kubernetes-list-map-keys'?: readonly string[];
+  /** How writers share a mapping: field by field (the default) or as one whole. */
+  'x-kubernetes-map-type'?: 'atomic' | 'granular';
   [keyword: string]: unknown;
 }
 

@@ -24,7 +24,7 @@ const keyRef = (what: string) =>
       key: Type.String({ minLength: 1, description: `Key in the ${what}.` }),
       optional: opt(Type.Boolean({ description: `Whether the task may start when the ${what} or the key is missing; the variable is then not set.` })),
     },
-    { description: `A key of a ${what}.` },
+    { 'x-kubernetes-map-type': 'atomic', description: `A key of a ${what}.` },
   );
 
 const EnvVar = Type.Object({
@@ -41,7 +41,7 @@ const EnvVar = Type.Object({
               fieldPath: Type.String({ description: "metadata.name, metadata.namespace, metadata.uid, metadata.labels['KEY'], metadata.annotations['KEY'], status.nodeName or status.attempt." }),
               apiVersion: opt(Type.String({ description: 'Ignored.' })),
             },
-            { description: 'A field of the task itself.' },
+            { 'x-kubernetes-map-type': 'atomic', description: 'A field of the task itself.' },
           ),
         ),
       },
@@ -70,10 +70,10 @@ const ResourceRequirements = Type.Object(
 
 const TaskSpec = Type.Object(
   {
-    command: opt(Type.Array(Type.String(), { minItems: 1, description: 'Program and leading arguments; run as it is, without a shell. One of command and script is needed.' })),
-    args: opt(Type.Array(Type.String(), { description: 'Arguments after command, or $1, $2, … of script.' })),
+    command: opt(Type.Array(Type.String(), { minItems: 1, 'x-kubernetes-list-type': 'atomic', description: 'Program and leading arguments; run as it is, without a shell. One of command and script is needed.' })),
+    args: opt(Type.Array(Type.String(), { 'x-kubernetes-list-type': 'atomic', description: 'Arguments after command, or $1, $2, … of script.' })),
     script: opt(Type.String({ minLength: 1, description: 'Shell script, run by /bin/sh -eu.' })),
-    env: opt(Type.Array(EnvVar, { description: "Environment variables, beside PATH, HOME, USER and TASKPLANE_*." })),
+    env: opt(Type.Array(EnvVar, { 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': ['name'], description: "Environment variables, beside PATH, HOME, USER and TASKPLANE_*." })),
     workingDir: opt(Type.String({ description: 'Absolute path of the directory to run in; an empty directory of the attempt\'s own when absent.' })),
     runAsUser: opt(Type.Union([Type.String(), Type.Integer()], { 'x-kubernetes-int-or-string': true, description: 'User name or number to run as; the agent\'s own user when absent. An agent that is not root can run as its own user only.' })),
     resources: opt(ResourceRequirements),
@@ -85,7 +85,7 @@ const TaskSpec = Type.Object(
     priority: opt(Type.Integer({ minimum: -2147483648, maximum: 2147483647, default: 0, description: 'Pending tasks of higher priority are bound first.' })),
     nodeName: opt(Type.String({ description: 'Pins the task to this node. It waits there for room like any other.' })),
     nodeSelector: opt(Type.Record(Type.String(), Type.String(), { description: 'Labels that the node must have.' })),
-    tolerations: opt(Type.Array(Toleration, { description: 'Taints of nodes that do not keep the task away.' })),
+    tolerations: opt(Type.Array(Toleration, { 'x-kubernetes-list-type': 'atomic', description: 'Taints of nodes that do not keep the task away.' })),
     onNodeLost: opt(Type.String({ enum: ['Reschedule', 'Wait', 'Fail'], default: 'Reschedule', description: 'What to do when the node is lost: Reschedule elsewhere (a new attempt), Wait for the node to come back, or Fail.' })),
   },
   { description: 'What to run, where it may run, and what to do when it ends.' },
@@ -132,7 +132,7 @@ const TaskStatus = Type.Object(
       ),
     ),
     lastAttempt: opt(AttemptResult),
-    conditions: opt(Type.Array(Condition, { description: 'Scheduled, Ready (True while it runs), Complete, Failed and Finished (True for either).' })),
+    conditions: opt(Type.Array(Condition, { 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': ['type'], description: 'Scheduled, Ready (True while it runs), Complete, Failed and Finished (True for either).' })),
   },
   { description: 'What has become of the task. Written by Taskplane.' },
 );

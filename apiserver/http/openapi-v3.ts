@@ -76,7 +76,7 @@ function schemaOf(kind: KindDefinition): Record<string, unknown> {
   return { ...toOpenApi(kind.schema.root), description: kind.description };
 }
 
-const passedOn = ['type', 'description', 'default', 'enum', 'format', 'minimum', 'maximum', 'minLength', 'minItems', 'required', 'x-kubernetes-preserve-unknown-fields', 'x-kubernetes-int-or-string'] as const;
+const passedOn = ['type', 'description', 'default', 'enum', 'format', 'minimum', 'maximum', 'minLength', 'minItems', 'required', 'x-kubernetes-preserve-unknown-fields', 'x-kubernetes-int-or-string', 'x-kubernetes-list-type', 'x-kubernetes-list-map-keys', 'x-kubernetes-map-type'] as const;
 
 /** OpenAPI 3.0 knows no null type, no patternProperties, and no free choice of types: nullable, additionalProperties, int-or-string. */
 export function toOpenApi(node: SchemaNode): Record<string, unknown> {
