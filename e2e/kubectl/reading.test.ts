@@ -1,0 +1,4 @@
+import { prepareReading, reading } from './reading.js';
+import { runArea } from './run-area.js';
+
+runArea(reading, { store: 'embedded' }, prepareReading);

@@ -1,0 +1,86 @@
+// run-area.ts: the checks of an area as tests, one each for all kubectls, and their outcomes as a file for docs/kubectl.md.
+
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe } from '@jest/globals';
+import { Kube } from './kube.js';
+import { hasIt, type Area, type Check } from './check.js';
+import { stockKubectls } from '../kubectls.js';
+import { withCluster } from '../with-cluster.js';
+import type { Cluster, ClusterOptions } from '../cluster.js';
+
+/** kubectls that run one check at a time: they wait more than they work. */
+const kubectlsAtOnce = 3;
+const checkMsMax = 120_000;
+
+export const outcomesFolder = fileURLToPath(new URL('../../.cache/kubectl', import.meta.url));
+
+export interface CheckOutcome {
+  verb: string;
+  form: string;
+  differs?: string;
+  /** By title of the kubectl: whether it did it; absent where this version has no such verb or flag. */
+  passed: Record<string, boolean>;
+}
+
+export interface AreaOutcome {
+  title: string;
+  /** Title and minor version of each kubectl, oldest first. */
+  kubectls: { title: string; minor: number }[];
+  checks: CheckOutcome[];
+}
+
+/**
+ * @param prepare runs once before the checks, for each kubectl
+ */
+export function runArea({ title, checks }: Area, options: ClusterOptions = { store: 'embedded' }, prepare?: (kube: Kube) => Promise<void>): void {
+  describe(`kubectl: ${title}`, () => {
+    const { cluster, story } = withCluster(options);
+    const kubes: Kube[] = [];
+    const outcomes: CheckOutcome[] = [];
+    beforeAll(async () => {
+      kubes.push(...(await startAll(cluster())));
+      for (const kube of kubes) await prepare?.(kube);
+    }, checkMsMax);
+    for (const check of checks) {
+      story(`${check.verb} ${check.form}`, async () => {
+        const { verb, form, differs } = check;
+        const outcome: CheckOutcome = { verb, form, ...(differs === undefined ? {} : { differs }), passed: {} };
+        outcomes.push(outcome);
+        await runCheck(check, kubes, outcome);
+      }, checkMsMax);
+    }
+    afterAll(() => {
+      // Half a run must not make a page.
+      if (outcomes.length !== checks.length) return;
+      const outcome: AreaOutcome = { title, kubectls: kubes.map((kube) => ({ title: kube.title, minor: kube.minor })), checks: outcomes };
+      mkdirSync(outcomesFolder, { recursive: true });
+      writeFileSync(join(outcomesFolder, `${title.toLowerCase().replaceAll(' ', '-')}.json`), `${JSON.stringify(outcome, undefined, 1)}\n`);
+    });
+  });
+}
+
+async function startAll(cluster: Cluster): Promise<Kube[]> {
+  const kubes = await Promise.all(stockKubectls().map((kubectl) => Kube.start(cluster, kubectl)));
+  return kubes.toSorted((a, b) => a.minor - b.minor || a.title.localeCompare(b.title));
+}
+
+async function runCheck(check: Check, kubes: readonly Kube[], outcome: CheckOutcome): Promise<void> {
+  const failures: string[] = [];
+  const left = kubes.filter(({ minor }) => hasIt(check, minor)).values();
+  // The workers share one iterator: each takes the next kubectl when it is done with its last.
+  const work = async (): Promise<void> => {
+    for (const kube of left) {
+      try {
+        await check.run(kube);
+        outcome.passed[kube.title] = true;
+      } catch (error) {
+        outcome.passed[kube.title] = false;
+        failures.push(`kubectl ${kube.title} (1.${kube.minor}): ${error instanceof Error ? error.message : String(error)}`);
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: check.alone ? 1 : kubectlsAtOnce }, work));
+  if (failures.length > 0) throw new Error(failures.join('\n\n'));
+}

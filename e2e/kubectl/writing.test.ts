@@ -1,0 +1,4 @@
+import { writing } from './writing.js';
+import { runArea } from './run-area.js';
+
+runArea(writing);
