@@ -49,6 +49,8 @@ export interface KindDefinition<T extends KubeObject = KubeObject> extends Resou
   };
   /** What clients may do; all of get list watch create update patch delete deletecollection when absent. */
   verbs?: readonly string[];
+  /** Why the other verbs are not there, and what to do instead: clients that try one are told. */
+  whyNot?: string;
   /** Why `name` is no name for this kind, or undefined. */
   nameProblem(name: string): string | undefined;
   /** Defaults that depend on other fields, after the schema's own; in place. */

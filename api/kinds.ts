@@ -8,11 +8,13 @@ import { leaseKind } from './lease.js';
 import { namespaceKind } from './namespace.js';
 import { nodeKind } from './node.js';
 import { podKind } from './pod.js';
+import { reviewKinds } from './reviews.js';
+import { serviceKind } from './service.js';
 import { taskKind } from './task.js';
 
 /** In the order of discovery: the core group first. */
 export const kinds: readonly KindDefinition[] = [
-  namespaceKind, nodeKind, configMapKind, secretKind, eventKind, podKind, leaseKind, eventV1Kind, taskKind,
+  namespaceKind, nodeKind, configMapKind, secretKind, eventKind, podKind, serviceKind, leaseKind, eventV1Kind, taskKind, ...reviewKinds,
 ];
 
 const byPlural = new Map(kinds.map((kind) => [`${kind.group}/${kind.version}/${kind.plural}`, kind]));

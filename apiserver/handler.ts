@@ -23,6 +23,7 @@ import { PathEndpoints } from './http/path-endpoints.js';
 import { ResourceEndpoints } from './http/resource-endpoints.js';
 import { parsePath } from './http/route.js';
 import { nodeOf, type Attributes } from './resources/authorization.js';
+import { Reviews } from './reviews/reviews.js';
 import type { Caller, ResourceService, User } from './resources/service.js';
 
 export interface HandlerOptions extends OwnEndpointsOptions {
@@ -51,6 +52,7 @@ export class Handler {
   readonly #options: HandlerOptions;
   readonly #paths: PathEndpoints;
   readonly #own: OwnEndpoints;
+  readonly #reviews: Reviews;
   readonly #resources: ResourceEndpoints;
   readonly #inFlight = new Limit(requestsInFlightMax, 'requests in flight');
   readonly #streams = new Limit(streamsMax, 'watches and logs open');
@@ -61,6 +63,7 @@ export class Handler {
     this.#options = options;
     this.#paths = new PathEndpoints(options);
     this.#own = new OwnEndpoints(options);
+    this.#reviews = new Reviews(options);
     this.#resources = new ResourceEndpoints({ ...options, now: () => options.clock.now() });
     this.#idPrefix = options.random.suffix(8);
   }
@@ -166,7 +169,7 @@ export class Handler {
     const route = parsePath(request.path);
     if (route.type !== 'resource') return this.#paths.endpoint(route, request);
     if (!this.#options.isReady()) throw starting();
-    return this.#own.endpoint(route, request) ?? this.#resources.endpoint(route, request);
+    return this.#own.endpoint(route, request) ?? this.#reviews.endpoint(route, request) ?? this.#resources.endpoint(route, request);
   }
 }
 

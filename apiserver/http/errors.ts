@@ -34,8 +34,9 @@ export function unknownPath(): ApiError {
   return new ApiError('NotFound', 'the server could not find the requested resource');
 }
 
-export function methodNotAllowed(): ApiError {
-  return new ApiError('MethodNotAllowed', 'the server does not allow this method on the requested resource');
+/** @param why and what to do instead, where there is more to say */
+export function methodNotAllowed(why?: string): ApiError {
+  return new ApiError('MethodNotAllowed', `the server does not allow this method on the requested resource${why ? `: ${why}` : ''}`);
 }
 
 /** The value of a Warning header. https://www.rfc-editor.org/rfc/rfc7234#section-5.5 */

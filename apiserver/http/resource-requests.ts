@@ -34,7 +34,7 @@ export class ResourceRequests {
   /** @throws ApiError */
   async handle(asked: ResourceRequest): Promise<ServerReply> {
     const { kind, verb, route } = asked;
-    if (!(kind.verbs ?? defaultVerbs).includes(verb)) throw methodNotAllowed();
+    if (!(kind.verbs ?? defaultVerbs).includes(verb)) throw methodNotAllowed(kind.whyNot);
     if (route.namespace !== undefined && !kind.namespaced) throw badRequest(`${kind.plural} are cluster-wide: the path must not name a namespace`);
     const target: Target = { kind, namespace: route.namespace };
     if (verb === 'list') return this.#list(asked, target);

@@ -52,7 +52,7 @@ const unrestrictedGroup = 'system:masters';
 /** Paths that any authenticated user may read: discovery (not what it leads to), schemas, version, health. */
 const openPaths = /^\/(api(\/[^/]+)?|apis(\/[^/]+){0,2}|(openapi|version|healthz|livez|readyz)(\/.*)?)$/;
 /** What any authenticated user may ask about itself. */
-const selfReviewPaths = /^\/apis\/(authorization|authentication)\.k8s\.io\/v1\/selfsubject[a-z]+$/;
+const selfReviewPaths = /^\/apis\/(authorization|authentication)\.k8s\.io\/v1(beta1)?\/selfsubject[a-z]+$/;
 
 export function authorize(user: User, attributes: Attributes, lookups: Lookups): Decision {
   if (user.groups.includes(unrestrictedGroup) || user.name === unrestrictedUser) return allowed;

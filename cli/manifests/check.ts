@@ -69,7 +69,7 @@ function withoutNulls(value: unknown): unknown {
 }
 
 function unknownKind(apiVersion: string, kind: string): string {
-  const known = kinds.filter((candidate) => !candidate.projectionOf);
+  const known = kinds.filter((candidate) => candidate.verbs?.includes('update') ?? !candidate.projectionOf);
   const exact = known.find((candidate) => candidate.kind === kind);
   const close = exact ?? known.find((candidate) => candidate.kind === nearest(kind, known.map((other) => other.kind)));
   const hint = close ? `; did you mean kind ${close.kind} of ${apiVersionOf(close)}?` : '';

@@ -9,7 +9,7 @@ export function isOurs(namespace: Namespace): boolean {
 
 /** What is in namespaces and is stored, so that it must go with them. */
 export function contentKinds(kinds: readonly KindDefinition[]): KindDefinition[] {
-  return kinds.filter((kind) => kind.namespaced && !kind.projectionOf && !kind.storedAs);
+  return kinds.filter((kind) => kind.namespaced && !kind.projectionOf && !kind.storedAs && (kind.verbs?.includes('delete') ?? true));
 }
 
 export interface Remaining {
