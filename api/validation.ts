@@ -3,7 +3,7 @@
 // Everything that is wrong with one object by itself, all at once. The server refuses such an object; the command line
 // says the same before it sends anything.
 
-import { forbiddenField, invalidValue, required, type FieldProblem } from './errors.js';
+import { forbiddenField, invalidValue, problemsShownMax, required, type FieldProblem } from './errors.js';
 import type { KindDefinition } from './kind.js';
 import type { KubeObject, ObjectMeta } from './meta.js';
 import { labelProblem, labelsProblems, qualifiedNameProblem } from './names.js';
@@ -18,8 +18,8 @@ export function applyDefaults(kind: KindDefinition, object: KubeObject): void {
 }
 
 /**
- * Problems of an object that has its defaults. Rules across fields are looked at when the shape is right: they take
- * the types that the schema promises.
+ * Problems of an object that has its defaults. Rules across fields are looked at when every field has its type and the
+ * required ones are there: they take what the schema promises.
  * @param old what is stored, when the object is to take its place
  */
 export function objectProblems(kind: KindDefinition, object: KubeObject, old?: KubeObject): FieldProblem[] {
@@ -35,11 +35,13 @@ function withoutValue(problem: FieldProblem): FieldProblem {
 
 function allProblems(kind: KindDefinition, object: KubeObject, old: KubeObject | undefined): FieldProblem[] {
   const shape = kind.schema.problems(object);
-  if (shape.length > 0) {
-    const metadataIsWhole = !shape.some(({ field }) => field === '' || field.startsWith('metadata'));
-    return metadataIsWhole ? [...metadataProblems(kind, object.metadata), ...shape] : shape;
-  }
-  return [...metadataProblems(kind, object.metadata), ...(kind.validate?.(object, old) ?? [])];
+  const metadataIsWhole = !shape.some(({ field }) => field === '' || field.startsWith('metadata'));
+  // Of more than are shown, one of those left out may be a wrong type.
+  const typesAreRight = shape.length <= problemsShownMax && !shape.some(({ reason }) => reason === 'FieldValueTypeInvalid' || reason === 'FieldValueRequired');
+  const problems = [...(metadataIsWhole ? metadataProblems(kind, object.metadata) : []), ...shape];
+  if (!metadataIsWhole || !typesAreRight) return problems;
+  const told = new Set(shape.map(({ field }) => field));
+  return [...problems, ...(kind.validate?.(object, old) ?? []).filter(({ field }) => !told.has(field))];
 }
 
 export function metadataProblems(kind: KindDefinition, metadata: ObjectMeta): FieldProblem[] {

@@ -1,0 +1,4 @@
+import { operating } from './operating.js';
+import { runArea } from './run-area.js';
+
+runArea(operating, { store: 'embedded', nodes: ['n1', 'n2'] });
