@@ -1,17 +1,27 @@
-// log-reader.ts: the output of one attempt as a stream of bytes: all of it, its last lines, or on and on until it ends.
+// log-reader.ts: the output of one attempt as a stream of bytes: all of it, its last lines, what was written since a
+// time, or on and on until it ends; with the time of each line, for who wants it.
 
 import { watch } from 'node:fs';
 import { open, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../lib/clock.js';
 import { Deferred } from '../lib/deferred.js';
+import { LineTimes } from './line-times.js';
+import { LogTimeIndex, readTimes, type LogTimeEntry } from './log-time-index.js';
 import { readStart } from './log-store.js';
 
 export interface LogQuery {
   dir: string;
   follow: boolean;
+  /** Lines counted before `sinceMs` is looked at, as Kubernetes has it. */
   tailLines?: number;
+  /** Of what is put out, times included. */
   limitBytes?: number;
+  timestamps?: boolean;
+  /** Only lines written since then; milliseconds since the epoch. */
+  sinceMs?: number;
+  /** What has been noted lately of when the output grew, beyond what is in the files; the file's own time serves when absent. */
+  timesAfter?(end: number): readonly LogTimeEntry[];
   /** Whether the attempt still runs. */
   running(): boolean;
   /** @returns stops the call */
@@ -23,6 +33,12 @@ export interface LogQuery {
 const chunkBytes = 32 * 1024;
 /** A watch may be refused or miss something (network file systems): look at least this often. */
 const lookMs = 1_000;
+
+/** Bytes of a file, and where they are in it. */
+interface Part {
+  data: Buffer;
+  offset: number;
+}
 
 /** @throws Error when there is no output (ENOENT) */
 export async function* readLog(query: LogQuery): AsyncGenerator<Buffer> {
@@ -42,21 +58,7 @@ async function* unlimited(query: LogQuery): AsyncGenerator<Buffer> {
   try {
     const before = await open(join(query.dir, 'output.1'), 'r').catch(() => undefined);
     try {
-      const start = readStart(query.dir);
-      const size = (await file.stat()).size;
-      let at = start;
-      let lines = query.tailLines;
-      if (lines !== undefined) {
-        const tail = await tailStart(file, start, size, lines);
-        at = tail.offset;
-        lines = tail.missing;
-      }
-      if (before && lines !== 0) {
-        const earlier = (await before.stat()).size;
-        yield* range(before, lines === undefined ? 0 : (await tailStart(before, 0, earlier, lines)).offset, earlier);
-      }
-      yield* range(file, at, size);
-      if (query.follow) yield* following(query, file, Math.max(at, size));
+      yield* query.timestamps || query.sinceMs !== undefined ? timed(query, file, before) : plain(query, file, before);
     } finally {
       await before?.close();
     }
@@ -65,16 +67,71 @@ async function* unlimited(query: LogQuery): AsyncGenerator<Buffer> {
   }
 }
 
-async function* range(file: FileHandle, from: number, to: number): AsyncGenerator<Buffer> {
+async function* plain(query: LogQuery, file: FileHandle, before: FileHandle | undefined): AsyncGenerator<Buffer> {
+  const { earlier, from, size } = await beginning(query, file, before);
+  if (before) for await (const { data } of range(before, earlier.from, earlier.to)) yield data;
+  for await (const { data } of range(file, from, size)) yield data;
+  if (query.follow) for await (const { data } of following(query, file, Math.max(from, size))) yield data;
+}
+
+async function* timed(query: LogQuery, file: FileHandle, before: FileHandle | undefined): AsyncGenerator<Buffer> {
+  const { sinceMs = -Infinity } = query;
+  const lines = new LineTimes({ timestamps: query.timestamps ?? false, sinceMs });
+  const index = new LogTimeIndex(readTimes(join(query.dir, 'times')), 0);
+  const extend = async (anew = false): Promise<void> => {
+    if (anew) index.clear();
+    index.extend(query.timesAfter?.(index.end) ?? [], await modifiedAt(file, query.clock));
+  };
+  await extend();
+  const { earlier, from, size } = await beginning(query, file, before);
+  if (before && earlier.from < earlier.to) {
+    const earlierIndex = new LogTimeIndex(readTimes(join(query.dir, 'times.1')), await modifiedAt(before, query.clock));
+    for await (const part of range(before, await lineStart(before, earlier.from, earlier.to, earlierIndex.startOf(sinceMs)), earlier.to)) {
+      yield* lines.pass(part.data, part.offset, earlierIndex);
+    }
+  }
+  for await (const part of range(file, await lineStart(file, from, size, index.startOf(sinceMs)), size)) yield* lines.pass(part.data, part.offset, index);
+  if (!query.follow) return;
+  for await (const part of following(query, file, Math.max(from, size), extend)) yield* lines.pass(part.data, part.offset, index);
+}
+
+async function modifiedAt(file: FileHandle, clock: Clock): Promise<number> {
+  return Math.round(Math.min((await file.stat()).mtimeMs, clock.now()));
+}
+
+/** What there is to read before anything new is waited for: of output.1, and of the file from `from` to `size`. */
+async function beginning(query: LogQuery, file: FileHandle, before: FileHandle | undefined): Promise<{ earlier: { from: number; to: number }; from: number; size: number }> {
+  const start = readStart(query.dir);
+  const { size } = await file.stat();
+  const earlierSize = before ? (await before.stat()).size : 0;
+  const { tailLines } = query;
+  if (tailLines === undefined) return { earlier: { from: 0, to: earlierSize }, from: start, size };
+  const tail = await tailStart(file, start, size, tailLines);
+  if (!before || tail.missing === 0) return { earlier: { from: 0, to: 0 }, from: tail.offset, size };
+  return { earlier: { from: (await tailStart(before, 0, earlierSize, tail.missing)).offset, to: earlierSize }, from: tail.offset, size };
+}
+
+/** The first beginning of a line at or after both `from`, where a line begins, and `since`; that of the last line when there is none. */
+async function lineStart(file: FileHandle, from: number, to: number, since: number): Promise<number> {
+  if (since <= from || to <= from) return from;
+  for await (const { data, offset } of range(file, Math.min(since, to) - 1, to)) {
+    const newline = data.indexOf(10);
+    if (newline >= 0) return offset + newline + 1;
+  }
+  return (await tailStart(file, from, to, 1)).offset;
+}
+
+async function* range(file: FileHandle, from: number, to: number): AsyncGenerator<Part> {
   for (let at = from; at < to; ) {
     const { bytesRead, buffer } = await file.read(Buffer.alloc(Math.min(chunkBytes, to - at)), 0, Math.min(chunkBytes, to - at), at);
     if (bytesRead === 0) return;
+    yield { data: buffer.subarray(0, bytesRead), offset: at };
     at += bytesRead;
-    yield buffer.subarray(0, bytesRead);
   }
 }
 
-async function* following(query: LogQuery, file: FileHandle, from: number): AsyncGenerator<Buffer> {
+/** @param refresh called before new parts, `anew` when the file was emptied meanwhile */
+async function* following(query: LogQuery, file: FileHandle, from: number, refresh?: (anew: boolean) => Promise<void>): AsyncGenerator<Part> {
   let changed = new Deferred<void>();
   const wake = (): void => changed.resolve();
   const stopEnd = query.onEnd(wake);
@@ -90,10 +147,12 @@ async function* following(query: LogQuery, file: FileHandle, from: number): Asyn
     for (let at = from; !query.signal.aborted; ) {
       const last = !query.running();
       const { size } = await file.stat();
-      if (size < at) at = 0;
-      for await (const chunk of range(file, at, size)) {
-        at += chunk.length;
-        yield chunk;
+      const emptied = size < at;
+      if (emptied) at = 0;
+      if (size > at) await refresh?.(emptied);
+      for await (const part of range(file, at, size)) {
+        at = part.offset + part.data.length;
+        yield part;
       }
       if (last) return;
       const timer = query.clock.timer(lookMs, wake, { unref: true });

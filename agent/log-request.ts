@@ -23,9 +23,17 @@ export function requestedLog(logs: LogStore, request: LogTunnelRequest, clock: C
     follow: request.follow,
     ...(request.tailLines === undefined ? {} : { tailLines: request.tailLines }),
     ...(request.limitBytes === undefined ? {} : { limitBytes: request.limitBytes }),
+    ...(request.timestamps ? { timestamps: true } : {}),
+    ...sinceOf(request, clock),
+    timesAfter: (end) => logs.times.entriesAfter(key, end),
     running: () => logs.isRunning(key),
     onEnd: (handler) => logs.onEnd(key, handler),
     clock,
     signal,
   });
+}
+
+function sinceOf({ sinceMs, sinceSeconds }: LogTunnelRequest, clock: Clock): { sinceMs?: number } {
+  if (sinceMs !== undefined) return { sinceMs };
+  return sinceSeconds === undefined ? {} : { sinceMs: clock.now() - sinceSeconds * 1_000 };
 }

@@ -18,6 +18,7 @@ import type { Logger } from '../lib/log.js';
 import type { Service } from '../lib/service.js';
 import { attemptKeys } from './attempt-files.js';
 import { parseAttemptKey } from './driver.js';
+import { LogTimes } from './log-times.js';
 
 export interface LogKeep {
   /** Bytes kept of one attempt's output; up to twice that, and what is written within a second, may be on disk. @default 10 MiB */
@@ -44,6 +45,8 @@ interface Kept {
 
 export class LogStore implements Service {
   readonly name = 'log store';
+  /** When the output of running attempts was written. */
+  readonly times: LogTimes;
   readonly #attemptsDir: string;
   readonly #keep: LogKeep;
   readonly #clock: Clock;
@@ -61,14 +64,17 @@ export class LogStore implements Service {
     this.#keep = { ...defaultLogKeep, ...options.keep };
     this.#clock = options.clock;
     this.#logger = options.logger;
+    this.times = new LogTimes({ attemptsDir: this.#attemptsDir, clock: options.clock, logger: options.logger });
   }
 
   /** @param running keys of attempts that go on; every other directory is one of an ended attempt */
   recover(running: ReadonlySet<string>): void {
     const ended: Kept[] = [];
     for (const key of attemptKeys(this.#attemptsDir)) {
-      if (running.has(key)) this.#running.add(key);
-      else ended.push({ key, ...this.#measure(key) });
+      if (running.has(key)) {
+        this.#running.add(key);
+        this.times.recovered(key);
+      } else ended.push({ key, ...this.#measure(key) });
     }
     for (const kept of ended.toSorted((a, b) => a.endedAt - b.endedAt)) this.#addEnded(kept);
     this.#prune();
@@ -76,10 +82,12 @@ export class LogStore implements Service {
 
   started(key: string): void {
     this.#running.add(key);
+    this.times.started(key);
   }
 
   ended(key: string): void {
     this.#running.delete(key);
+    this.times.ended(key);
     this.#addEnded({ key, endedAt: this.#clock.now(), bytes: this.#measure(key).bytes });
     for (const handler of this.#endHandlers.get(key) ?? []) handler();
     this.#endHandlers.delete(key);
@@ -114,15 +122,19 @@ export class LogStore implements Service {
   }
 
   async run(signal: AbortSignal): Promise<void> {
+    await Promise.all([this.times.run(signal), this.#keepBounded(signal)]);
+    await this.#removing;
+  }
+
+  async #keepBounded(signal: AbortSignal): Promise<void> {
     for (let looks = 1; !signal.aborted; looks++) {
       await sleep(this.#clock, lookMs, signal);
       for (const key of [...this.#running]) {
         if (signal.aborted) break;
-        await this.bound(key);
+        if ((this.times.sizeOf(key) ?? Infinity) > 2 * this.#keep.bytesPerAttempt) await this.bound(key);
       }
       if (looks % pruneEveryLooks === 0) this.#prune();
     }
-    await this.#removing;
   }
 
   /** Cuts the output of one attempt down to what is kept, if it has grown past twice that. */
@@ -137,9 +149,12 @@ export class LogStore implements Service {
       if (this.#holes && (await this.#punch(path, next))) {
         writeFileSync(join(dir, 'output.start.new'), `${next}\n`, { mode: 0o600 });
         renameSync(join(dir, 'output.start.new'), join(dir, 'output.start'));
+        this.times.cut(key, next);
       } else if (start === 0) {
-        copyTail(path, join(dir, 'output.1'), this.#keep.bytesPerAttempt);
+        this.times.look(key);
+        const from = copyTail(path, join(dir, 'output.1'), this.#keep.bytesPerAttempt);
         truncateSync(path, 0);
+        this.times.emptied(key, from);
       }
     } catch (error) {
       this.#logger.error('the output of an attempt cannot be cut; it grows on, watch the disk', { attempt: key, error });
@@ -161,7 +176,7 @@ export class LogStore implements Service {
   #measure(key: string): { endedAt: number; bytes: number } {
     let bytes = 0;
     let endedAt = 0;
-    for (const name of ['output.log', 'output.1', 'exit']) {
+    for (const name of ['output.log', 'output.1', 'times', 'exit']) {
       const stat = statSync(join(this.#attemptsDir, key, name), { throwIfNoEntry: false });
       bytes += (stat?.blocks ?? 0) * 512;
       endedAt = Math.max(endedAt, stat?.mtimeMs ?? 0);
@@ -228,15 +243,21 @@ function nextLine(path: string, offset: number): number {
   }
 }
 
-function copyTail(from: string, to: string, bytes: number): void {
+/** @returns where in `from` the copy begins */
+function copyTail(from: string, to: string, bytes: number): number {
   const fd = openSync(from, 'r');
   try {
     const { size } = fstatSync(fd);
-    if (size <= bytes) return copyFileSync(from, to);
+    if (size <= bytes) {
+      copyFileSync(from, to);
+      return 0;
+    }
     const buffer = Buffer.alloc(bytes);
     const read = readSync(fd, buffer, 0, bytes, size - bytes);
     const newline = buffer.indexOf(10);
-    writeFileSync(to, buffer.subarray(newline < 0 || newline >= read ? 0 : newline + 1, read), { mode: 0o600 });
+    const first = newline < 0 || newline >= read ? 0 : newline + 1;
+    writeFileSync(to, buffer.subarray(first, read), { mode: 0o600 });
+    return size - bytes + first;
   } finally {
     closeSync(fd);
   }
