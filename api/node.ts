@@ -15,8 +15,8 @@ const Quantities = (description: string) =>
 export const Taint = Type.Object({
   key: Type.String({ minLength: 1, description: 'Key of the taint.' }),
   value: opt(Type.String({ description: 'Value of the taint.' })),
-  effect: Type.String({ enum: ['NoSchedule', 'PreferNoSchedule', 'NoExecute'], description: 'What happens to tasks that do not tolerate it. NoExecute keeps new tasks away, as NoSchedule does.' }),
-  timeAdded: opt(Type.String({ format: 'date-time', description: 'When the taint was added.' })),
+  effect: Type.String({ enum: ['NoSchedule', 'PreferNoSchedule', 'NoExecute'], description: 'What happens to tasks that do not tolerate it: NoSchedule keeps new ones away, PreferNoSchedule avoids it, NoExecute keeps them away and evicts those that are there.' }),
+  timeAdded: opt(Type.String({ format: 'date-time', description: 'When the taint was added: set on a NoExecute taint that comes without it.' })),
 });
 export type Taint = Static<typeof Taint>;
 
@@ -73,6 +73,11 @@ export const unschedulableTaintKey = 'node.kubernetes.io/unschedulable';
 
 export function isReady(node: Node): boolean {
   return conditionIs(node.status?.conditions, 'Ready', 'True');
+}
+
+/** The address under which other machines reach the node. */
+export function internalAddress(node: Node): string | undefined {
+  return node.status?.addresses?.find(({ type }) => type === 'InternalIP')?.address;
 }
 
 function validate(node: Node): FieldProblem[] {

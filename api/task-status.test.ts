@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { conditionIs } from './conditions.js';
 import type { Task, TaskPhase, TaskSpec, TaskStatus } from './task.js';
-import { afterLoss, allowedMoves, boundTo, failed, initialStatus, reported, unschedulable, type Refusal, type TaskReport } from './task-status.js';
+import { afterLoss, allowedMoves, boundTo, evicted, failed, initialStatus, reported, unschedulable, type Refusal, type TaskReport } from './task-status.js';
 
 const now = Date.UTC(2026, 0, 1);
 
@@ -92,6 +92,68 @@ describe('afterLoss', () => {
   });
 });
 
+describe('eviction', () => {
+  const asked = { reason: 'EvictionByEvictionAPI', message: 'evicted' };
+  const running = accepted(reported(task(scheduled), 'n1', report({ startTime: '2026-01-01T00:00:00Z' }), now));
+  const evicting = evicted(task(running, { terminationGracePeriodSeconds: 20 }), asked, now)!;
+  const stopped = report({ phase: 'Evicted', reason: 'Evicted', exitCode: 143, signal: 'SIGTERM', finishTime: '2026-01-01T00:00:09Z' });
+
+  it('is a request in the status: the task stays bound until its agent says that the attempt is over', () => {
+    expect(evicting).toMatchObject({ phase: 'Running', nodeName: 'n1', eviction: { requestedTime: '2026-01-01T00:00:00Z', gracePeriodSeconds: 20, reason: 'EvictionByEvictionAPI' } });
+    expect(conditionIs(evicting.conditions, 'DisruptionTarget', 'True')).toBe(true);
+    expect(boundTo(task(evicting), 'n2', now)).toEqual({ refused: 'the task is already bound to node n1' });
+    expect(accepted(reported(task(evicting), 'n1', report(), now)).eviction).toEqual(evicting.eviction);
+  });
+
+  it('gives the task away when it is stopped, and does not count the attempt', () => {
+    const free = accepted(reported(task(evicting, { backoffLimit: 1 }), 'n1', stopped, now));
+    expect(free).toMatchObject({ phase: 'Pending', reason: 'Evicted', evictions: 1, attempt: 1, lastAttempt: { attempt: 1, nodeName: 'n1', exitCode: 143, signal: 'SIGTERM', reason: 'Evicted' } });
+    expect([free.nodeName, free.eviction]).toEqual([undefined, undefined]);
+    const again = accepted(boundTo(task(free), 'n2', now));
+    expect(again.conditions!.map(({ type }) => type)).not.toContain('DisruptionTarget');
+    expect(afterLoss(task(again, { backoffLimit: 2 }), 'NodeLost', 'm', now)).toMatchObject({ phase: 'Pending' });
+    expect(afterLoss(task(again, { backoffLimit: 1 }), 'NodeLost', 'm', now)).toMatchObject({ phase: 'Failed', message: 'm; it was attempt 1 of 1' });
+  });
+
+  it('counts an attempt that had ended by itself', () => {
+    expect(accepted(reported(task(evicting), 'n1', { ...stopped, reason: 'Error', exitCode: 3 }, now))).toMatchObject({ phase: 'Pending', lastAttempt: { reason: 'Error', exitCode: 3 } });
+    const backoff = accepted(reported(task(evicting), 'n1', report({ phase: 'Scheduled', reason: 'BackOff', exitCode: 1, finishTime: '2026-01-01T00:00:00Z' }), now));
+    expect(afterLoss(task(backoff), 'NodeLost', 'm', now).evictions).toBeUndefined();
+  });
+
+  it('ends with the loss of the node, too; a task that waits for its node is stopped when it is back', () => {
+    expect(afterLoss(task(evicting, { backoffLimit: 1 }), 'NodeLost', 'node n1 is lost', now)).toMatchObject({ phase: 'Pending', reason: 'Evicted', evictions: 1 });
+    expect(afterLoss(task(evicting, { onNodeLost: 'Wait' }), 'NodeLost', 'node n1 is lost', now)).toMatchObject({ phase: 'Unknown', nodeName: 'n1', eviction: evicting.eviction });
+  });
+
+  it('fails a task that may not be started twice', () => {
+    expect(accepted(reported(task(evicting, { onNodeLost: 'Fail' }), 'n1', stopped, now))).toMatchObject({ phase: 'Failed', reason: 'Evicted', exitCode: 143, nodeName: 'n1' });
+  });
+
+  it('lets a result stand that comes first', () => {
+    expect(accepted(reported(task(evicting), 'n1', report({ phase: 'Succeeded', exitCode: 0 }), now))).toMatchObject({ phase: 'Succeeded', exitCode: 0 });
+  });
+
+  it('may be asked for again: only a shorter grace period is a change', () => {
+    const again = (gracePeriodSeconds?: number) => evicted(task(evicting, { terminationGracePeriodSeconds: 20 }), { ...asked, ...(gracePeriodSeconds === undefined ? {} : { gracePeriodSeconds }) }, now + 5000);
+    expect([again(), again(60)]).toEqual([undefined, undefined]);
+    expect(again(0)!.eviction).toEqual({ ...evicting.eviction, gracePeriodSeconds: 0 });
+  });
+
+  it('has nothing to do for a task that is on no node or being deleted', () => {
+    expect(evicted(task(initialStatus(now)), asked, now)).toBeUndefined();
+    expect(evicted({ ...task(running), metadata: { deletionTimestamp: '2026-01-01T00:00:00Z' } }, asked, now)).toBeUndefined();
+    expect(reported(task(running), 'n1', stopped, now)).toEqual({ refused: 'nobody has asked for its eviction' });
+  });
+
+  it('only marks a finished task, once', () => {
+    const done = { ...running, phase: 'Succeeded' } as const;
+    const marked = evicted(task(done), asked, now)!;
+    expect(marked).toMatchObject({ phase: 'Succeeded', nodeName: 'n1', eviction: { gracePeriodSeconds: 0 } });
+    expect(evicted(task(marked), asked, now)).toBeUndefined();
+  });
+});
+
 describe('unschedulable and failed', () => {
   it('unschedulable says each reason once', () => {
     const said = unschedulable(task(initialStatus(now)), 'Unschedulable', '0/1 nodes fit', now)!;
@@ -109,8 +171,9 @@ describe('the life of a task', () => {
   const step = fc.oneof(
     fc.constantFrom('n1', 'n2').map((node) => (t: Task) => boundTo(t, node, now)),
     fc
-      .record({ node: fc.constantFrom('n1', 'n2'), bindings: fc.integer({ min: 0, max: 4 }), attempt: fc.integer({ min: 0, max: 6 }), phase: fc.constantFrom<TaskReport['phase']>('Scheduled', 'Running', 'Succeeded', 'Failed', 'Lost') })
+      .record({ node: fc.constantFrom('n1', 'n2'), bindings: fc.integer({ min: 0, max: 4 }), attempt: fc.integer({ min: 0, max: 6 }), phase: fc.constantFrom<TaskReport['phase']>('Scheduled', 'Running', 'Succeeded', 'Failed', 'Lost', 'Evicted') })
       .map(({ node, ...over }) => (t: Task) => reported(t, node, report(over), now)),
+    fc.constantFrom(0, 30).map((gracePeriodSeconds) => (t: Task) => (t.status!.phase === 'Succeeded' || t.status!.phase === 'Failed' ? undefined : evicted(t, { gracePeriodSeconds, reason: 'r', message: 'm' }, now)) ?? { refused: 'nothing to do' }),
     fc.constant((t: Task) => (t.status!.nodeName && t.status!.phase !== 'Succeeded' && t.status!.phase !== 'Failed' ? afterLoss(t, 'NodeLost', 'lost', now) : { refused: 'not bound' })),
   );
 
@@ -124,6 +187,8 @@ describe('the life of a task', () => {
           const from = current.status!.phase as TaskPhase;
           expect(allowedMoves[from]).toContain(next.phase);
           expect(next.bindings ?? 0).toBeGreaterThanOrEqual(current.status!.bindings ?? 0);
+          expect(next.evictions ?? 0).toBeGreaterThanOrEqual(current.status!.evictions ?? 0);
+          if (next.eviction) expect(next.nodeName).toBeDefined();
           expect(next.attempt ?? 0).toBeGreaterThanOrEqual(current.status!.attempt ?? 0);
           if (next.phase === 'Pending') expect(next.nodeName).toBeUndefined();
           current = { ...current, status: next };

@@ -7,15 +7,19 @@
 //   Pending ────────► Scheduled ─────────────────► Running ─────────────────────────────► Succeeded | Failed
 //      ▲                 ▲  │                         │
 //      │                 └──┼──── restarts (BackOff) ─┤
-//      └────── lost: Reschedule ──────────────────────┤
-//                           └──── lost: Wait ─────────┴──► Unknown ──► (agent is back) any of its reports
+//      ├────── lost: Reschedule ──────────────────────┤
+//      │                    └──── lost: Wait ─────────┴──► Unknown ──► (agent is back) any of its reports
+//      └─ the agent has stopped it ◄── eviction asked for, of any bound task
+//
+// An eviction is a request that stays in the status until the attempt is over: only then is the task given away, by what the
+// agent reports or by the loss of its node. The attempt does not count against backoffLimit.
 //
 // A finished task stays finished. A report counts only if it names the task's uid and current binding, and an attempt
 // no older than the current one: whatever else still runs somewhere is a leftover, and its agent is told to stop it.
 
 import { withCondition } from './conditions.js';
 import { timestamp, type Condition } from './meta.js';
-import { attemptsMax, isFinished, type Task, type TaskPhase, type TaskStatus } from './task.js';
+import { attemptsMax, attemptsUsed, isFinished, type Task, type TaskPhase, type TaskStatus } from './task.js';
 
 /** The moves that any writer may make. */
 export const allowedMoves: Readonly<Record<TaskPhase, readonly TaskPhase[]>> = {
@@ -30,6 +34,8 @@ export const allowedMoves: Readonly<Record<TaskPhase, readonly TaskPhase[]>> = {
 /**
  * What an agent tells of one attempt. Times are RFC 3339.
  * `Lost` means that the process is gone and nobody saw how it ended (machine restarted, agent fenced it).
+ * `Evicted` answers an eviction: nothing of the task runs or will run here. Its reason is `Evicted` when the attempt was stopped (or not
+ * begun) for that, else the attempt had ended by itself before.
  */
 export interface TaskReport {
   namespace: string;
@@ -37,7 +43,7 @@ export interface TaskReport {
   uid: string;
   bindings: number;
   attempt: number;
-  phase: 'Scheduled' | 'Running' | 'Succeeded' | 'Failed' | 'Lost';
+  phase: 'Scheduled' | 'Running' | 'Succeeded' | 'Failed' | 'Lost' | 'Evicted';
   firstStartTime?: string;
   startTime?: string;
   finishTime?: string;
@@ -49,6 +55,12 @@ export interface TaskReport {
   lastAttempt?: TaskStatus['lastAttempt'];
 }
 
+/** Seconds between SIGTERM and SIGKILL where the task does not say. */
+export const graceSecondsDefault = 30;
+
+/** Condition of a task that is being evicted, as Kubernetes names it. */
+const disruptionTarget = 'DisruptionTarget';
+
 export type Refusal = { refused: string };
 
 export function initialStatus(now: number): TaskStatus {
@@ -58,8 +70,11 @@ export function initialStatus(now: number): TaskStatus {
   };
 }
 
-/** The task gets a node. Refused unless it is pending, unbound and not being deleted. */
-export function boundTo(task: Task, nodeName: string, now: number): TaskStatus | Refusal {
+/**
+ * The task gets a node. Refused unless it is pending, unbound and not being deleted.
+ * @param hostIP address of the node, where it is known
+ */
+export function boundTo(task: Task, nodeName: string, now: number, hostIP?: string): TaskStatus | Refusal {
   const status = task.status ?? {};
   if (task.metadata.deletionTimestamp) return { refused: 'the task is being deleted' };
   if (status.nodeName) return { refused: `the task is already bound to node ${status.nodeName}` };
@@ -68,10 +83,11 @@ export function boundTo(task: Task, nodeName: string, now: number): TaskStatus |
     ...withoutAttempt(status),
     phase: 'Scheduled',
     nodeName,
+    ...(hostIP ? { hostIP } : {}),
     bindings: (status.bindings ?? 0) + 1,
     attempt: (status.attempt ?? 0) + 1,
     scheduledTime: timestamp(now),
-    conditions: withCondition(status.conditions, { type: 'Scheduled', status: 'True', reason: 'Bound', message: `bound to node ${nodeName}` }, now),
+    conditions: withCondition(withoutCondition(status.conditions, disruptionTarget), { type: 'Scheduled', status: 'True', reason: 'Bound', message: `bound to node ${nodeName}` }, now),
   };
 }
 
@@ -92,6 +108,7 @@ export function reported(task: Task, nodeName: string, report: TaskReport, now: 
   if (status.bindings !== report.bindings) return { refused: `binding ${report.bindings} is over; the current one is ${status.bindings ?? 0}` };
   if (report.attempt < (status.attempt ?? 0)) return { refused: `attempt ${report.attempt} is over; the current one is ${status.attempt ?? 0}` };
   if (isFinished(task)) return { refused: `the task has finished: ${status.phase}` };
+  if (report.phase === 'Evicted') return afterEviction(task, report, now);
   if (report.phase === 'Lost') {
     return afterLoss({ ...task, status: { ...status, attempt: report.attempt } }, report.reason ?? 'Lost', report.message ?? 'the process is gone and nobody saw how it ended', now);
   }
@@ -107,36 +124,83 @@ export function reported(task: Task, nodeName: string, report: TaskReport, now: 
 }
 
 /**
- * The node is gone, or the attempt is, without a result: onNodeLost and backoffLimit decide.
+ * The node is gone, or the attempt is, without a result: onNodeLost and backoffLimit decide. A loss ends an eviction that waited for it.
  */
 export function afterLoss(task: Task, reason: string, message: string, now: number): TaskStatus {
   const status = task.status ?? {};
-  const end = { finishTime: timestamp(now), reason };
-  const policy = task.spec.onNodeLost ?? 'Reschedule';
-  if (reason === 'NodeLost' && policy === 'Wait') {
+  if (reason === 'NodeLost' && (task.spec.onNodeLost ?? 'Reschedule') === 'Wait') {
     const next: TaskStatus = { ...status, phase: 'Unknown', reason, message: `${message}; waiting for the node, as onNodeLost says` };
     next.conditions = withCondition(status.conditions, { type: 'Ready', status: 'Unknown', reason, message }, now);
     return next;
   }
-  const used = status.attempt ?? 0;
-  const spent = used >= attemptsMax(task.spec);
-  if (policy === 'Fail' || spent) {
-    const why = policy === 'Fail' ? `${message}; failed, as onNodeLost says` : `${message}; it was attempt ${used} of ${attemptsMax(task.spec)}`;
-    const next: TaskStatus = { ...status, ...end, phase: 'Failed', reason: spent && policy !== 'Fail' ? 'BackoffLimitExceeded' : reason, message: why };
-    next.conditions = phaseConditions(next, status.conditions, now);
-    return next;
+  const end = { ...status, finishTime: timestamp(now), reason };
+  if (status.eviction) return givenAway(task, { ...end, ...oneMoreEviction(status, status.finishTime !== undefined) }, 'Evicted', `evicted: ${message}`, now);
+  const used = attemptsUsed(status);
+  const max = attemptsMax(task.spec);
+  if (used >= max && task.spec.onNodeLost !== 'Fail') return endedFor(end, 'BackoffLimitExceeded', `${message}; it was attempt ${used} of ${max}`, now);
+  return givenAway(task, end, reason, message, now);
+}
+
+/**
+ * Someone asks that the task leave its node: its attempt is to be stopped there and made again elsewhere (or to fail, where onNodeLost says
+ * so). A finished task only takes its Pod off the node. A second eviction may shorten the grace period of the first, never lengthen it.
+ * @param asked.gracePeriodSeconds that of the task when absent
+ * @returns undefined when there is nothing to write: the task is on no node, is being deleted, or is asked already
+ */
+export function evicted(task: Task, asked: { gracePeriodSeconds?: number; reason: string; message: string }, now: number): TaskStatus | undefined {
+  const status = task.status ?? {};
+  const { reason, message } = asked;
+  if (!status.nodeName) return undefined;
+  if (isFinished(task)) return status.eviction ? undefined : { ...status, eviction: { requestedTime: timestamp(now), gracePeriodSeconds: 0, reason } };
+  if (task.metadata.deletionTimestamp) return undefined;
+  const gracePeriodSeconds = asked.gracePeriodSeconds ?? task.spec.terminationGracePeriodSeconds ?? graceSecondsDefault;
+  if (status.eviction) {
+    return gracePeriodSeconds < status.eviction.gracePeriodSeconds ? { ...status, eviction: { ...status.eviction, gracePeriodSeconds } } : undefined;
   }
-  const next: TaskStatus = {
-    ...withoutAttempt(status),
-    lastAttempt: endedAttempt({ ...status, ...end }),
-    phase: 'Pending',
-    reason,
-    message: `${message}; waiting for another node`,
+  return {
+    ...status,
+    eviction: { requestedTime: timestamp(now), gracePeriodSeconds, reason },
+    conditions: withCondition(status.conditions, { type: disruptionTarget, status: 'True', reason, message }, now),
   };
+}
+
+/** The agent has stopped what was evicted. */
+function afterEviction(task: Task, report: TaskReport, now: number): TaskStatus | Refusal {
+  const status = task.status ?? {};
+  if (!status.eviction) return { refused: 'nobody has asked for its eviction' };
+  const endedItself = report.reason !== 'Evicted';
+  const end: TaskStatus = {
+    ...status,
+    attempt: report.attempt,
+    finishTime: timestamp(now),
+    reason: 'Evicted',
+    ...pick(report, ['firstStartTime', 'startTime', 'finishTime', 'exitCode', 'signal', 'reason', 'usage']),
+    ...oneMoreEviction(status, endedItself),
+  };
+  return givenAway(task, end, 'Evicted', report.message ?? 'evicted', now);
+}
+
+/** An attempt that had ended by itself is none that the eviction ended. */
+function oneMoreEviction(status: TaskStatus, endedItself: boolean): Pick<TaskStatus, 'evictions'> {
+  return endedItself ? {} : { evictions: (status.evictions ?? 0) + 1 };
+}
+
+/** Its attempt here is over: it waits for another node, or fails where onNodeLost says so. */
+function givenAway(task: Task, end: TaskStatus, reason: string, message: string, now: number): TaskStatus {
+  if (task.spec.onNodeLost === 'Fail') return endedFor({ ...end, reason }, reason, `${message}; failed, as onNodeLost says`, now);
+  const next: TaskStatus = { ...withoutAttempt(end), lastAttempt: endedAttempt(end), phase: 'Pending', reason, message: `${message}; waiting for another node` };
   delete next.nodeName;
+  delete next.hostIP;
   delete next.scheduledTime;
-  next.conditions = withCondition(status.conditions, { type: 'Scheduled', status: 'False', reason, message }, now);
+  delete next.eviction;
+  next.conditions = withCondition(end.conditions, { type: 'Scheduled', status: 'False', reason, message }, now);
   next.conditions = withCondition(next.conditions, { type: 'Ready', status: 'False', reason, message }, now);
+  return next;
+}
+
+function endedFor(end: TaskStatus, reason: string, message: string, now: number): TaskStatus {
+  const next: TaskStatus = { ...end, phase: 'Failed', reason, message };
+  next.conditions = phaseConditions(next, end.conditions, now);
   return next;
 }
 
@@ -146,6 +210,10 @@ export function failed(task: Task, reason: string, message: string, now: number)
   const next: TaskStatus = { ...status, phase: 'Failed', reason, message, finishTime: status.finishTime ?? timestamp(now) };
   next.conditions = phaseConditions(next, status.conditions, now);
   return next;
+}
+
+function withoutCondition(conditions: readonly Condition[] | undefined, type: string): readonly Condition[] | undefined {
+  return conditions?.some((condition) => condition.type === type) ? conditions.filter((condition) => condition.type !== type) : conditions;
 }
 
 function phaseConditions(status: TaskStatus, old: readonly Condition[] | undefined, now: number): Condition[] {

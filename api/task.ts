@@ -56,7 +56,7 @@ const Toleration = Type.Object({
   operator: opt(Type.String({ enum: ['Equal', 'Exists'], default: 'Equal', description: 'Equal compares value, Exists does not.' })),
   value: opt(Type.String({ description: 'Value of the taint, with operator Equal.' })),
   effect: opt(Type.String({ enum: ['', 'NoSchedule', 'PreferNoSchedule', 'NoExecute'], description: 'Effect of the taint; every effect when absent.' })),
-  tolerationSeconds: opt(Type.Integer({ description: 'Accepted for compatibility; not used.' })),
+  tolerationSeconds: opt(Type.Integer({ description: 'For how long a NoExecute taint is tolerated, seconds from when it was added; for ever when absent.' })),
 });
 export type Toleration = Static<typeof Toleration>;
 
@@ -108,10 +108,20 @@ const AttemptResult = Type.Object(
   { description: 'How the attempt before the current one ended.' },
 );
 
+const Eviction = Type.Object(
+  {
+    requestedTime: Type.String({ format: 'date-time', description: 'When it was first asked for.' }),
+    gracePeriodSeconds: Type.Integer({ description: 'Seconds between SIGTERM and SIGKILL.' }),
+    reason: Type.String({ description: 'Who asks, in one word: EvictionByEvictionAPI, DeletionByTaintManager.' }),
+  },
+  { description: 'The attempt is to be stopped here and made again elsewhere. Of a finished task: its Pod has been taken off the node.' },
+);
+
 const TaskStatus = Type.Object(
   {
     phase: opt(Type.String({ enum: [...taskPhases], description: 'Pending (no node yet), Scheduled (bound, not running), Running, Succeeded, Failed, or Unknown (its node is lost and onNodeLost is Wait).' })),
     nodeName: opt(Type.String({ description: 'The node that the task is bound to.' })),
+    hostIP: opt(Type.String({ description: 'Address of that node, as of the binding.' })),
     bindings: opt(Type.Integer({ description: 'How often the task has been bound to a node; names the current binding.' })),
     attempt: opt(Type.Integer({ description: 'Number of the current attempt, from 1; 0 or absent before the first.' })),
     scheduledTime: opt(Type.String({ format: 'date-time', description: 'When the task was bound to the node.' })),
@@ -132,7 +142,9 @@ const TaskStatus = Type.Object(
       ),
     ),
     lastAttempt: opt(AttemptResult),
-    conditions: opt(Type.Array(Condition, { 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': ['type'], description: 'Scheduled, Ready (True while it runs), Complete, Failed and Finished (True for either).' })),
+    evictions: opt(Type.Integer({ description: 'Attempts that an eviction ended; they do not count against backoffLimit.' })),
+    eviction: opt(Eviction),
+    conditions: opt(Type.Array(Condition, { 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': ['type'], description: 'Scheduled, Ready (True while it runs), Complete, Failed, Finished (True for either) and DisruptionTarget (True from an eviction to the next binding).' })),
   },
   { description: 'What has become of the task. Written by Taskplane.' },
 );
@@ -156,6 +168,11 @@ export interface Task extends KubeObject {
 /** Attempts in all that the task may make; Infinity when there is no limit. */
 export function attemptsMax(spec: TaskSpec): number {
   return spec.backoffLimit ?? (spec.restartPolicy === 'Always' ? Infinity : 6);
+}
+
+/** Attempts so far that count against backoffLimit. */
+export function attemptsUsed(status: TaskStatus): number {
+  return (status.attempt ?? 0) - (status.evictions ?? 0);
 }
 
 export function isFinished(task: Task): boolean {
@@ -269,6 +286,7 @@ function validateUpdate(task: Task, old: Task): FieldProblem[] {
 export function displayStatus(task: Task): string {
   const { phase = 'Pending', reason } = task.status ?? {};
   if (task.metadata.deletionTimestamp) return 'Terminating';
+  if (task.status?.eviction && !isFinished(task)) return 'Evicting';
   if (phase === 'Failed' && reason && reason !== 'Error') return reason;
   if (phase === 'Scheduled' && reason === 'BackOff') return reason;
   return phase;

@@ -35,7 +35,7 @@ const statusBulk = bulk(
     uid: text,
     bindings: count,
     attempt: count,
-    phase: Type.String({ enum: ['Scheduled', 'Running', 'Succeeded', 'Failed', 'Lost'] }),
+    phase: Type.String({ enum: ['Scheduled', 'Running', 'Succeeded', 'Failed', 'Lost', 'Evicted'] }),
     firstStartTime: opt(time),
     ...ending,
     message: opt(Type.String()),

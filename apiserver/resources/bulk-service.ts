@@ -6,7 +6,7 @@
 import { ApiError, badRequest, conflict, notFound } from '../../api/errors.js';
 import type { KindDefinition } from '../../api/kind.js';
 import type { KubeObject } from '../../api/meta.js';
-import { nodeKind } from '../../api/node.js';
+import { internalAddress, nodeKind, type Node } from '../../api/node.js';
 import { failedOutcome, type BindingItem, type BulkOutcome, type UnschedulableItem } from '../../api/protocol.js';
 import { boundTo, reported, unschedulable, type Refusal, type TaskReport } from '../../api/task-status.js';
 import { taskKind as taskDefinition, type Task, type TaskStatus } from '../../api/task.js';
@@ -25,7 +25,7 @@ const taskKind = taskDefinition as unknown as KindDefinition;
 const defaultNamespace = 'default';
 
 /** Phases of a report that say that the attempt's processes have ended. */
-const endedPhases: ReadonlySet<TaskReport['phase']> = new Set(['Succeeded', 'Failed', 'Lost']);
+const endedPhases: ReadonlySet<TaskReport['phase']> = new Set(['Succeeded', 'Failed', 'Lost', 'Evicted']);
 
 interface TaskName {
   namespace: string;
@@ -57,11 +57,12 @@ export class BulkService {
       const { nodeName, generation } = item;
       const nodeKey = objectStoreKey(nodeKind, nodeName, undefined);
       // No await where the cache knows the node: all items are to reach the store in one turn.
-      if (!this.options.cache.get(nodeKey) && !(await this.options.mutator.find(nodeKey))) throw notFound(nodeKind, nodeName);
+      const node = this.options.cache.get(nodeKey) ?? (await this.options.mutator.find(nodeKey));
+      if (!node) throw notFound(nodeKind, nodeName);
       return this.#setStatus(item, (task) =>
         generation !== undefined && generation !== task.metadata.generation
           ? { refused: `the task has changed: the binding is for generation ${generation}, the task is at ${task.metadata.generation ?? 0}` }
-          : boundTo(task, nodeName, now),
+          : boundTo(task, nodeName, now, internalAddress(node.object as Node)),
       );
     });
   }

@@ -1,9 +1,7 @@
 import type { KubeObject } from '../../../api/meta.js';
-import { initialStatus } from '../../../api/task-status.js';
+import { graceSecondsDefault, initialStatus } from '../../../api/task-status.js';
 import { holdsRoom, type Task } from '../../../api/task.js';
 import type { Strategy } from './strategy.js';
-
-const graceSecondsDefault = 30;
 
 /**
  * A task that is bound and not finished may have a process: it stays until its agent has reported the end, unless it is
