@@ -138,7 +138,12 @@ describe('the API server in process', () => {
     expect(asked).toEqual([{ type: 'log', namespace: 'default', name: 'a', uid, previous: false, follow: true, tailLines: 2 }]);
     expect((await send('GET', `${log}?attempt=1`)).json).toMatchObject({ code: 404, message: 'the log has been removed' });
     expect((await send('GET', `${log}?attempt=7`)).status).toBe(400);
-    expect((await send('GET', `${log}?previous=true`)).status).toBe(400);
+    expect((await send('GET', `${log}?previous=true`)).json).toMatchObject({ code: 400, message: expect.stringContaining('previous terminated container "task" in pod "a" not found') });
+    expect((await send('GET', '/api/v1/namespaces/default/pods/nobody/log')).json).toMatchObject({ code: 404, message: 'pods "nobody" not found' });
+    const head = await send('HEAD' as 'GET', `${log}?follow=true&timestamps=true&sinceSeconds=5`);
+    expect([head.status, head.body]).toEqual([200, '']);
+    expect(asked.at(-1)).toMatchObject({ follow: true, timestamps: true, sinceSeconds: 5 });
+    expect(agent.openStreams).toBe(0);
     agent.close();
   });
 

@@ -1,28 +1,21 @@
 // logs.ts: GET …/tasks/NAME/log and …/pods/NAME/log, fetched from the agent that has the log.
 
-import { ApiError, badRequest, isStatusReason, type Status } from '../../api/errors.js';
+import { ApiError, badRequest, isReason, isStatusReason, notFound, type Status } from '../../api/errors.js';
+import type { KindDefinition } from '../../api/kind.js';
 import type { LogTunnelRequest } from '../../api/protocol.js';
 import { taskKind, type Task } from '../../api/task.js';
 import { podContainerName } from '../../api/pod.js';
 import { sleep, type Clock } from '../../lib/clock.js';
 import type { MuxStream } from '../../lib/mux.js';
 import type { Caller, ResourceService } from '../resources/service.js';
+import { logQuery, type LogQuery } from './log-query.js';
 import type { ReplyOutput, ServerReply, ServerRequest } from './message.js';
-import { count, flag } from './query.js';
 import type { Tunnels } from './tunnels.js';
 
 /** Bytes that wait for the client before we stop reading from the agent. */
 const bufferedBytesMax = 256 * 1024;
 /** A log that is followed may stay silent: after this long without a word from the agent the reply begins anyway. */
 const firstWordMs = 1_000;
-
-export interface LogQuery {
-  follow: boolean;
-  previous: boolean;
-  tailLines?: number;
-  limitBytes?: number;
-  attempt?: number;
-}
 
 export class Logs {
   readonly #resources: ResourceService;
@@ -35,14 +28,13 @@ export class Logs {
     this.#clock = options.clock;
   }
 
-  /** @throws ApiError */
-  async handle(caller: Caller, namespace: string, name: string, request: ServerRequest): Promise<ServerReply> {
-    const query = logQuery(request.query);
-    for (const key of ['timestamps', 'sinceSeconds', 'sinceTime']) {
-      if (request.query.has(key) && request.query.get(key) !== 'false') caller.warn(`${key} is ignored: lines of a task's log carry no time`);
-    }
-    const { object } = await this.#resources.get(caller, { kind: taskKind, namespace, name });
-    const task = object as Task;
+  /**
+   * @param as the kind that the client asks about: tasks, or pods
+   * @throws ApiError
+   */
+  async handle(caller: Caller, as: KindDefinition, namespace: string, name: string, request: ServerRequest): Promise<ServerReply> {
+    const query = logQuery(request.query, name);
+    const task = await this.#task(caller, as, namespace, name);
     const source = logSource(task, query);
     const stream = this.#tunnels.open(source.nodeName, tunnelRequest(task, source.attempt, query));
     const gone = (): void => stream.reset('the client went away');
@@ -54,12 +46,27 @@ export class Logs {
       first.catch(() => undefined);
       const waited = new AbortController();
       await Promise.race([first, sleep(this.#clock, firstWordMs, waited.signal)]).finally(() => waited.abort());
+      const headers = { 'content-type': 'text/plain; charset=utf-8', 'cache-control': 'no-cache, private', 'x-content-type-options': 'nosniff' };
+      if (request.method === 'HEAD') {
+        request.signal.removeEventListener('abort', gone);
+        stream.reset('only asked whether there is a log');
+        return { status: 200, headers, body: '' };
+      }
       const body = (output: ReplyOutput): Promise<void> =>
         copy(first, chunks, output, stream).finally(() => request.signal.removeEventListener('abort', gone));
-      return { status: 200, headers: { 'content-type': 'text/plain; charset=utf-8', 'cache-control': 'no-cache, private', 'x-content-type-options': 'nosniff' }, body };
+      return { status: 200, headers, body };
     } catch (error) {
+      stream.reset('the log could not be read');
       request.signal.removeEventListener('abort', gone);
       throw agentError(error, name);
+    }
+  }
+
+  async #task(caller: Caller, as: KindDefinition, namespace: string, name: string): Promise<Task> {
+    try {
+      return (await this.#resources.get(caller, { kind: taskKind, namespace, name })).object as Task;
+    } catch (error) {
+      throw isReason(error, 'NotFound') ? notFound(as, name) : error;
     }
   }
 }
@@ -79,20 +86,6 @@ async function copy(first: Promise<IteratorResult<Buffer>>, chunks: AsyncIterato
   }
 }
 
-function logQuery(query: URLSearchParams): LogQuery {
-  const container = query.get('container');
-  if (container && container !== podContainerName) throw badRequest(`container ${container} is not valid: a task has one container, ${podContainerName}`);
-  const [tailLines, limitBytes, attempt] = [count(query, 'tailLines'), count(query, 'limitBytes'), count(query, 'attempt')];
-  if (attempt === 0) throw badRequest('attempts are counted from 1');
-  return {
-    follow: flag(query, 'follow'),
-    previous: flag(query, 'previous'),
-    ...(tailLines === undefined ? {} : { tailLines }),
-    ...(limitBytes === undefined ? {} : { limitBytes }),
-    ...(attempt === undefined ? {} : { attempt }),
-  };
-}
-
 /**
  * Where the log is that was asked for. Pure.
  * @throws ApiError BadRequest when there can be none
@@ -104,7 +97,7 @@ export function logSource(task: Task, query: LogQuery): { nodeName: string; atte
   if (query.previous) {
     // Restarts stay on their node, so an attempt that names none ran where the task is now.
     const nodeName = last?.nodeName ?? status.nodeName;
-    if (!last || !nodeName) throw badRequest(`task "${name}" has no attempt before the current one`);
+    if (!last || !nodeName) throw badRequest(`previous terminated container "${podContainerName}" in pod "${name}" not found: task "${name}" has no attempt before the current one`);
     return { nodeName, attempt: last.attempt };
   }
   if (query.attempt !== undefined) {
@@ -117,7 +110,7 @@ export function logSource(task: Task, query: LogQuery): { nodeName: string; atte
   const waiting = status.phase === 'Scheduled' && !status.startTime && !status.firstStartTime && !last;
   if (!status.nodeName || waiting) {
     const why = status.conditions?.find((condition) => condition.type === 'Scheduled' && condition.status === 'False')?.message;
-    throw badRequest(`task "${name}" has not started, so it has no log yet: it is ${status.phase ?? 'Pending'}${why ? ` (${why})` : ''}`);
+    throw badRequest(`container "${podContainerName}" in pod "${name}" is waiting to start: its task has not started, so it has no log yet: it is ${status.phase ?? 'Pending'}${why ? ` (${why})` : ''}`);
   }
   return { nodeName: status.nodeName, attempt: undefined };
 }

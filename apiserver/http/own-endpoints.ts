@@ -116,7 +116,7 @@ export class OwnEndpoints {
           attributes: attributesOf(route, group === '' ? podKind : taskKind, 'get', query),
           label: { verb: 'get', resource: `${plural}/log` },
           longRunning: true,
-          run: (asked, caller) => this.#options.logs.handle(caller, namespace, name, asked),
+          run: (asked, caller) => this.#options.logs.handle(caller, group === '' ? podKind : taskKind, namespace, name, asked),
         };
       case `${taskKind.group}/${taskKind.plural}/binding`:
         if (namespace === undefined || method !== 'POST') return undefined;
