@@ -75,7 +75,7 @@ export const operating = area('Operating', (check) => {
     await kube.finished('wrote');
     expect(await kube.ok('logs wrote')).toBe('one\ntwo\nthree\n');
     expect(await kube.ok('logs pod/wrote -c task')).toBe('one\ntwo\nthree\n');
-    expect(await kube.fails('logs nothing')).toBe('Error from server (NotFound): pods "nothing" not found\n');
+    expect(await kube.fails('logs nothing')).toMatch(/error from server \(NotFound\): pods "nothing" not found/i);
     await kube.ok('delete task wrote');
   }, { differs: 'output and errors of a task are one log, as a container runtime with a terminal has it' });
   check('logs', '-f', async (kube) => {

@@ -2,10 +2,10 @@
 
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe } from '@jest/globals';
 import { Kube } from './kube.js';
 import { hasIt, type Area, type Check } from './check.js';
+import { outcomesFolder, type AreaOutcome, type CheckOutcome } from './outcome.js';
 import { stockKubectls } from '../kubectls.js';
 import { withCluster } from '../with-cluster.js';
 import type { Cluster, ClusterOptions } from '../cluster.js';
@@ -13,23 +13,6 @@ import type { Cluster, ClusterOptions } from '../cluster.js';
 /** kubectls that run one check at a time: they wait more than they work. */
 const kubectlsAtOnce = 3;
 const checkMsMax = 120_000;
-
-export const outcomesFolder = fileURLToPath(new URL('../../.cache/kubectl', import.meta.url));
-
-export interface CheckOutcome {
-  verb: string;
-  form: string;
-  differs?: string;
-  /** By title of the kubectl: whether it did it; absent where this version has no such verb or flag. */
-  passed: Record<string, boolean>;
-}
-
-export interface AreaOutcome {
-  title: string;
-  /** Title and minor version of each kubectl, oldest first. */
-  kubectls: { title: string; minor: number }[];
-  checks: CheckOutcome[];
-}
 
 /**
  * @param prepare runs once before the checks, for each kubectl
