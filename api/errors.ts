@@ -32,6 +32,7 @@ export type CauseReason =
   | 'FieldValueForbidden'
   | 'FieldValueDuplicate'
   | 'FieldValueTooLong'
+  | 'FieldValueTooMany'
   | 'FieldValueTypeInvalid'
   | 'FieldValueUnknown'
   | 'FieldManagerConflict'
@@ -55,7 +56,8 @@ export interface StatusDetails {
 export interface Status {
   kind: 'Status';
   apiVersion: 'v1';
-  metadata: Record<string, never>;
+  /** `continue`: with what token a paged list that has expired can go on all the same. */
+  metadata: { continue?: string };
   status: 'Success' | 'Failure';
   message?: string;
   reason?: string;
@@ -84,9 +86,11 @@ export class ApiError extends Error {
   readonly reason: StatusReason;
   readonly code: number;
   readonly details: StatusDetails | undefined;
+  readonly #continue: string | undefined;
 
-  constructor(reason: StatusReason, message: string, details?: StatusDetails, options?: ErrorOptions & { code?: number }) {
+  constructor(reason: StatusReason, message: string, details?: StatusDetails, options?: ErrorOptions & { code?: number; continue?: string }) {
     super(message, options);
+    this.#continue = options?.continue;
     this.reason = reason;
     this.code = options?.code ?? statusCodes[reason];
     this.details = details;
@@ -96,7 +100,7 @@ export class ApiError extends Error {
     return {
       kind: 'Status',
       apiVersion: 'v1',
-      metadata: {},
+      metadata: this.#continue === undefined ? {} : { continue: this.#continue },
       status: 'Failure',
       message: this.message,
       reason: this.reason,
@@ -172,8 +176,9 @@ export function unauthorized(message = 'Unauthorized'): ApiError {
   return new ApiError('Unauthorized', message);
 }
 
-export function expired(message: string): ApiError {
-  return new ApiError('Expired', message);
+/** @param token a paged list can go on with it, if its client can do with a list that is not of one moment */
+export function expired(message: string, token?: string): ApiError {
+  return new ApiError('Expired', message, undefined, token === undefined ? {} : { continue: token });
 }
 
 export function isReason(error: unknown, ...reasons: StatusReason[]): error is ApiError {

@@ -133,7 +133,7 @@ describe('the handler', () => {
     expect([again.status, again.body]).toEqual([304, '']);
     expect((await send({ method: 'GET', path: '/apis' })).json).toMatchObject({
       kind: 'APIGroupList',
-      groups: expect.arrayContaining(['coordination.k8s.io', 'taskplane.dev', 'metrics.k8s.io'].map((name) => expect.objectContaining({ name }))) as unknown[],
+      groups: expect.arrayContaining(['coordination.k8s.io', 'taskplane.dev', 'metrics.k8s.io'].map((name) => expect.objectContaining({ name }))) as unknown as unknown[],
     });
     expect((await send({ method: 'GET', path: '/apis/taskplane.dev/v1' })).json).toMatchObject({
       kind: 'APIResourceList',

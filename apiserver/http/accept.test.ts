@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { negotiateDiscovery, negotiateShape, parseAccept } from './accept.js';
+import { negotiateDiscovery, negotiateShape, parseAccept, type ReplyForm } from './accept.js';
 
 const table = 'application/json;as=Table;v=v1;g=meta.k8s.io,application/json;as=Table;v=v1beta1;g=meta.k8s.io,application/json';
 const protobuf = 'application/vnd.kubernetes.protobuf';
@@ -9,7 +9,7 @@ describe('negotiateShape', () => {
     [undefined, 'plain', 'v1'],
     ['', 'plain', 'v1'],
     ['*/*', 'plain', 'v1'],
-    ['text/html', 'plain', 'v1'],
+    ['text/html, */*;q=0.8', 'plain', 'v1'],
     [protobuf, 'plain', 'v1'],
     [`${protobuf},application/json`, 'plain', 'v1'],
     [table, 'table', 'v1'],
@@ -18,17 +18,32 @@ describe('negotiateShape', () => {
     ['application/json; AS=Table; G="meta.k8s.io"; V=v1', 'table', 'v1'],
     ['application/json, application/json;as=Table;v=v1;g=meta.k8s.io', 'plain', 'v1'],
     ['application/json;as=Table;v=v1;g=meta.k8s.io;q=0, application/json', 'plain', 'v1'],
-    ['application/json;as=Table;v=v2;g=meta.k8s.io', 'plain', 'v1'],
-    ['application/json;as=Table;v=v1;g=other', 'plain', 'v1'],
+    ['application/json;as=Table;v=v2;g=meta.k8s.io, application/json', 'plain', 'v1'],
+    ['application/json;as=Table;v=v1;g=other,*/*', 'plain', 'v1'],
     ['application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io', 'metadata', 'v1'],
     ['application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io,application/json', 'plain', 'v1'],
   ])('takes %p for a list as %s (%s)', (header, shape, version) => {
-    expect(negotiateShape(header, true)).toEqual({ shape, version });
+    expect(negotiateShape(header, 'list')).toEqual({ shape, version });
   });
 
   it('gives the metadata of one object to whom asks for that of one', () => {
-    expect(negotiateShape('application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io', false).shape).toBe('metadata');
-    expect(negotiateShape('application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io', false).shape).toBe('plain');
+    expect(negotiateShape('application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io', 'object').shape).toBe('metadata');
+    expect(negotiateShape('application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io,application/json', 'object').shape).toBe('plain');
+  });
+
+  it('gives YAML to whom likes it best, except in a stream', () => {
+    expect(negotiateShape('application/yaml, application/json', 'object')).toEqual({ shape: 'plain', version: 'v1', yaml: true });
+    expect(negotiateShape('application/yaml, application/json', 'watch')).toEqual({ shape: 'plain', version: 'v1' });
+  });
+
+  it.each<[string, ReplyForm]>([
+    ['text/html', 'list'],
+    ['application/cbor', 'object'],
+    ['application/json;as=Table;v=v2;g=meta.k8s.io', 'list'],
+    ['application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io', 'object'],
+    ['application/yaml', 'watch'],
+  ])('refuses %p for a reply that is a %s', (header, form) => {
+    expect(() => negotiateShape(header, form)).toThrow(expect.objectContaining({ code: 406, reason: 'NotAcceptable', message: expect.stringContaining('only the following media types are accepted: application/json') }));
   });
 });
 

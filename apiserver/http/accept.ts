@@ -1,8 +1,10 @@
 // accept.ts
 //
-// In which shape the client wants objects: as they are, as a Table, or as their metadata only. Clients name several in
-// the order of their liking; the first that we can make is it. Types that we cannot make (protobuf) are passed over, and a
-// client that names none that we can gets JSON: it can read the content type, and a 406 helps nobody.
+// In which shape the client wants objects: as they are, as a Table, or as their metadata only; and as JSON or YAML. Clients
+// name several in the order of their liking; the first that we can make is it. A client that names protobuf gets JSON: it
+// reads the content type of the reply, and a 406 helps nobody.
+
+import { ApiError } from '../../api/errors.js';
 
 export type Shape = 'plain' | 'table' | 'metadata';
 
@@ -31,32 +33,56 @@ export function parseAccept(header: string | undefined): MediaRange[] {
   return ranges;
 }
 
+const protobufType = 'application/vnd.kubernetes.protobuf';
 const jsonTypes = new Set(['application/json', 'application/*', '*/*']);
 const metaVersions = new Set(['v1', 'v1beta1']);
-
-/** Most requests ask for nothing special, and are not parsed for it. */
-const asParameter = /as=/i;
-const plain: NegotiatedShape = { shape: 'plain', version: 'v1' };
 
 export interface NegotiatedShape {
   shape: Shape;
   /** Version of meta.k8s.io that the client asked for. */
   version: 'v1' | 'v1beta1';
+  /** Only for objects and lists as they are. */
+  yaml?: true;
 }
 
-/** @param collection whether the reply is a list: PartialObjectMetadataList fits only there, PartialObjectMetadata only elsewhere */
-export function negotiateShape(header: string | undefined, collection: boolean): NegotiatedShape {
-  if (!header || !asParameter.test(header)) return plain;
-  for (const { type, parameters } of parseAccept(header)) {
-    if (!jsonTypes.has(type)) continue;
+const plain: NegotiatedShape = { shape: 'plain', version: 'v1' };
+const plainYaml: NegotiatedShape = { shape: 'plain', version: 'v1', yaml: true };
+
+/** What the reply holds: PartialObjectMetadataList fits a list only, PartialObjectMetadata everything else, YAML no stream of events. */
+export type ReplyForm = 'object' | 'list' | 'watch';
+
+/** Answers so far: a client sends the same header each time. */
+const known: Record<ReplyForm, Map<string, NegotiatedShape>> = { object: new Map(), list: new Map(), watch: new Map() };
+const knownMax = 100;
+
+/** @throws ApiError NotAcceptable for a header that names only what the server cannot make */
+export function negotiateShape(header: string | undefined, form: ReplyForm): NegotiatedShape {
+  if (!header) return plain;
+  const answers = known[form];
+  let answer = answers.get(header);
+  if (!answer) {
+    answer = chosen(parseAccept(header), form);
+    if (answers.size >= knownMax) answers.clear();
+    answers.set(header, answer);
+  }
+  return answer;
+}
+
+function chosen(ranges: readonly MediaRange[], form: ReplyForm): NegotiatedShape {
+  if (ranges.length === 0) return plain;
+  const metadataKind = form === 'list' ? 'PartialObjectMetadataList' : 'PartialObjectMetadata';
+  for (const { type, parameters } of ranges) {
     const as = parameters['as'];
+    if (type === 'application/yaml' && as === undefined && form !== 'watch') return plainYaml;
+    if (!jsonTypes.has(type)) continue;
     if (as === undefined) return plain;
     if (parameters['g'] !== 'meta.k8s.io' || !metaVersions.has(parameters['v'] ?? '')) continue;
     const version = parameters['v'] as 'v1' | 'v1beta1';
     if (as === 'Table') return { shape: 'table', version };
-    if (as === (collection ? 'PartialObjectMetadataList' : 'PartialObjectMetadata')) return { shape: 'metadata', version };
+    if (as === metadataKind) return { shape: 'metadata', version };
   }
-  return plain;
+  if (ranges.some(({ type }) => type === protobufType)) return plain;
+  throw new ApiError('NotAcceptable', `only the following media types are accepted: application/json${form === 'watch' ? '' : ', application/yaml'}`);
 }
 
 /** The version of aggregated discovery that the client likes best, or undefined for the plain form. */

@@ -1,5 +1,6 @@
 // message.ts: requests and replies as values. The socket (server.ts) and the in-process transport turn theirs into these.
 
+import { stringify } from 'yaml';
 import type { User } from '../resources/service.js';
 
 export interface ServerRequest {
@@ -38,6 +39,9 @@ export interface ReplyOutput {
 }
 
 export const jsonType = 'application/json';
+export const yamlType = 'application/yaml';
+/** Longer texts are not set out for people: it takes a hundred times as long as to write them, and JSON is YAML. */
+const yamlLengthMax = 256 * 1024;
 
 export function jsonReply(status: number, value: unknown, headers: Record<string, string | string[]> = {}): ServerReply {
   return textReply(status, `${JSON.stringify(value)}\n`, headers);
@@ -46,4 +50,10 @@ export function jsonReply(status: number, value: unknown, headers: Record<string
 /** @param text JSON text */
 export function textReply(status: number, text: string, headers: Record<string, string | string[]> = {}): ServerReply {
   return { status, headers: { 'content-type': jsonType, ...headers }, body: text };
+}
+
+/** @param text JSON text */
+export function yamlReply(status: number, text: string): ServerReply {
+  const body = text.length > yamlLengthMax ? text : stringify(JSON.parse(text), { version: '1.1', aliasDuplicateObjects: false });
+  return { status, headers: { 'content-type': yamlType }, body };
 }

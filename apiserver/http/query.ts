@@ -1,13 +1,16 @@
 // query.ts: the parameters of a request, read strictly. Keys that nobody knows are ignored, as Kubernetes does.
 
-import { ApiError, badRequest, notSupported, type FieldProblem } from '../../api/errors.js';
-import type { DeleteOptions, ListQuery, ReadOptions, WatchQuery, WriteOptions } from '../resources/service.js';
+import { ApiError, badRequest, forbiddenField, notSupported, required, type FieldProblem } from '../../api/errors.js';
+import { isPrintable, managerProblems } from '../resources/managed-fields/entries.js';
+import type { ApplyOptions, DeleteOptions, ListQuery, PatchType, ReadOptions, WatchQuery, WriteOptions } from '../resources/service.js';
 
 export function flag(query: URLSearchParams, key: string): boolean {
   const value = query.get(key);
-  if (value === null || value === 'false' || value === '0') return false;
-  // Kubernetes takes a key without a value as true.
-  if (value === '' || value === 'true' || value === '1') return true;
+  if (value === null) return false;
+  // Python's clients write True. Kubernetes takes a key without a value as true.
+  const lower = value.toLowerCase();
+  if (lower === 'false' || lower === '0') return false;
+  if (lower === '' || lower === 'true' || lower === '1') return true;
   throw badRequest(`the query parameter ${key} must be true or false, not ${JSON.stringify(value)}`);
 }
 
@@ -41,7 +44,12 @@ export function listQuery(query: URLSearchParams): ListQuery {
     fieldSelector: text(query, 'fieldSelector'),
     limit: count(query, 'limit') || undefined,
     continue: text(query, 'continue'),
+    ...initialEvents(query),
   });
+}
+
+function initialEvents(query: URLSearchParams): { sendInitialEvents: boolean | undefined } {
+  return { sendInitialEvents: query.has('sendInitialEvents') ? flag(query, 'sendInitialEvents') : undefined };
 }
 
 export function watchQuery(query: URLSearchParams): WatchQuery {
@@ -50,13 +58,14 @@ export function watchQuery(query: URLSearchParams): WatchQuery {
     labelSelector: text(query, 'labelSelector'),
     fieldSelector: text(query, 'fieldSelector'),
     allowWatchBookmarks: flag(query, 'allowWatchBookmarks') || undefined,
-    sendInitialEvents: query.has('sendInitialEvents') ? flag(query, 'sendInitialEvents') : undefined,
+    ...initialEvents(query),
+    continue: text(query, 'continue'),
     timeoutSeconds: count(query, 'timeoutSeconds'),
   });
 }
 
 const validations = ['Strict', 'Warn', 'Ignore'] as const;
-const fieldManagerLengthMax = 128;
+const fieldManagerBytesMax = 128;
 
 /** @param kind what the error names: CreateOptions, UpdateOptions, PatchOptions */
 export function writeOptions(query: URLSearchParams, userAgent: string | undefined, kind: string): WriteOptions {
@@ -64,9 +73,8 @@ export function writeOptions(query: URLSearchParams, userAgent: string | undefin
   const known = validations.find((validation) => validation === fieldValidation);
   if (fieldValidation !== undefined && !known) throw invalidOptions(kind, notSupported('fieldValidation', fieldValidation, validations));
   const fieldManager = text(query, 'fieldManager');
-  if (fieldManager !== undefined && (fieldManager.length > fieldManagerLengthMax || !/^[\x20-\x7e]+$/.test(fieldManager))) {
-    throw invalidOptions(kind, { field: 'fieldManager', reason: 'FieldValueInvalid', message: `Invalid value: must be at most ${fieldManagerLengthMax} printable characters` });
-  }
+  const [problem] = managerProblems(fieldManager ?? '', 'fieldManager');
+  if (problem) throw invalidOptions(kind, problem);
   return defined<WriteOptions>({
     dryRun: dryRun(query.getAll('dryRun'), kind) || undefined,
     fieldManager: fieldManager ?? managerOf(userAgent),
@@ -75,8 +83,25 @@ export function writeOptions(query: URLSearchParams, userAgent: string | undefin
 }
 
 /** Who writes, when they do not say: their program, as Kubernetes takes it from User-Agent. */
-function managerOf(userAgent: string | undefined): string | undefined {
-  return userAgent?.split('/')[0]?.replaceAll(/[^\x20-\x7e]/g, '').slice(0, fieldManagerLengthMax) || undefined;
+function managerOf(userAgent = ''): string {
+  let manager = '';
+  for (const letter of userAgent.split('/', 1)[0]!) {
+    if (!isPrintable(letter)) continue;
+    if (Buffer.byteLength(manager) + Buffer.byteLength(letter) > fieldManagerBytesMax) break;
+    manager += letter;
+  }
+  return manager || 'unknown';
+}
+
+/** Parameters of a PATCH. An apply has to say who applies; no other patch can be forced. @throws ApiError */
+export function patchOptions(query: URLSearchParams, userAgent: string | undefined, type: PatchType): ApplyOptions {
+  const options = writeOptions(query, userAgent, 'PatchOptions');
+  if (type !== 'application/apply-patch+yaml') {
+    if (query.has('force')) throw invalidOptions('PatchOptions', forbiddenField('force', 'may not be specified for non-apply patch'));
+    return options;
+  }
+  if (!text(query, 'fieldManager')) throw invalidOptions('PatchOptions', required('fieldManager', 'is required for apply patch'));
+  return flag(query, 'force') ? { ...options, force: true } : options;
 }
 
 function dryRun(values: readonly unknown[], kind: string): boolean {

@@ -1,13 +1,13 @@
 // resource-requests.ts: the verbs of Kubernetes over any kind: query and body in, ResourceService, text out.
 
-import { badRequest, type Status } from '../../api/errors.js';
+import { badRequest } from '../../api/errors.js';
 import type { KindDefinition } from '../../api/kind.js';
 import type { Caller, DeleteOptions, ListReply, ObjectTarget, PatchType, Rendered, ResourceService, Target } from '../resources/service.js';
-import { negotiateShape } from './accept.js';
+import { negotiateShape, type NegotiatedShape } from './accept.js';
 import { asObject, bodyBytesMax, decodeBody, decodePatch, isMapping, patchType } from './decode.js';
 import { methodNotAllowed, statusReply } from './errors.js';
-import { jsonType, textReply, type ServerReply, type ServerRequest } from './message.js';
-import { deleteOptions, flag, listQuery, readOptions, watchQuery, writeOptions } from './query.js';
+import { jsonType, textReply, yamlReply, yamlType, type ServerReply, type ServerRequest } from './message.js';
+import { deleteOptions, listQuery, patchOptions, readOptions, watchQuery, writeOptions } from './query.js';
 import type { ResourceRoute, Verb } from './route.js';
 import { defaultVerbs } from './subresources.js';
 import { includeObject, objectsPerPart, shaperFor, type Shaper } from './table.js';
@@ -45,8 +45,9 @@ export class ResourceRequests {
     const object: ObjectTarget = { ...target, name: route.name!, ...(route.subresource === 'status' ? { subresource: 'status' } : {}) };
     switch (verb) {
       case 'get': {
+        const reply = this.#replier(asked);
         const found = await this.#resources.get(asked.caller, object, readOptions(asked.request.query));
-        return textReply(200, this.#shaper(asked, false).object(found));
+        return reply(200, found);
       }
       case 'update':
         return this.#update(asked, object);
@@ -54,56 +55,75 @@ export class ResourceRequests {
         return this.#patch(asked, object);
       case 'delete': {
         const options = await readDeleteOptions(asked.request);
-        return deletedReply(await this.#resources.delete(asked.caller, object, options));
+        const reply = this.#replier(asked);
+        const result = await this.#resources.delete(asked.caller, object, options);
+        return 'json' in result ? reply(200, result) : statusReply(result);
       }
     }
   }
 
   async #list(asked: ResourceRequest, target: Target): Promise<ServerReply> {
-    const shaper = this.#shaper(asked, true);
+    const shape = negotiateShape(asked.request.headers['accept'], 'list');
+    const shaper = this.#shaper(asked, shape);
     const reply = await this.#resources.list(asked.caller, target, listQuery(asked.request.query));
-    return listReply(shaper, reply);
+    return listReply(shaper, shape, reply);
   }
 
   async #watch({ request, route, kind, caller }: ResourceRequest, target: Target): Promise<ServerReply> {
     const query = watchQuery(request.query);
     // GET of one object with ?watch: a watch of the collection for that name.
     if (route.name !== undefined) query.fieldSelector = [query.fieldSelector, `metadata.name=${route.name}`].filter(Boolean).join(',');
-    const reply = new WatchReply(shaperFor(kind, negotiateShape(request.headers['accept'], false), includeObject(request.query), this.#now));
+    const reply = new WatchReply(shaperFor(kind, negotiateShape(request.headers['accept'], 'watch'), includeObject(request.query), this.#now));
     const stop = await this.#resources.watch(caller, target, query, reply);
     return { status: 200, headers: { 'content-type': 'application/json', 'cache-control': 'no-cache, private' }, body: (output) => reply.writeTo(output, stop) };
   }
 
-  async #create({ request, route, kind, caller }: ResourceRequest, target: Target): Promise<ServerReply> {
+  async #create(asked: ResourceRequest, target: Target): Promise<ServerReply> {
+    const { request, route, kind, caller } = asked;
     if (kind.namespaced && route.namespace === undefined) throw badRequest(`${kind.plural} belong to a namespace: create them at …/namespaces/NAMESPACE/${kind.plural}`);
     const options = writeOptions(request.query, request.headers['user-agent'], 'CreateOptions');
     const object = asObject(await readValue(request));
-    return textReply(201, (await this.#resources.create(caller, target, object, options)).json);
+    const reply = this.#replier(asked);
+    return reply(201, await this.#resources.create(caller, target, object, options));
   }
 
-  async #update({ request, caller }: ResourceRequest, target: ObjectTarget): Promise<ServerReply> {
+  async #update(asked: ResourceRequest, target: ObjectTarget): Promise<ServerReply> {
+    const { request, caller } = asked;
     const options = writeOptions(request.query, request.headers['user-agent'], 'UpdateOptions');
     const object = asObject(await readValue(request));
-    return textReply(200, (await this.#resources.update(caller, target, object, options)).json);
+    const reply = this.#replier(asked);
+    return reply(200, await this.#resources.update(caller, target, object, options));
   }
 
-  async #patch({ request, caller }: ResourceRequest, target: ObjectTarget): Promise<ServerReply> {
+  async #patch(asked: ResourceRequest, target: ObjectTarget): Promise<ServerReply> {
+    const { request, caller } = asked;
     const type: PatchType = patchType(request.headers['content-type']);
-    const options = writeOptions(request.query, request.headers['user-agent'], 'PatchOptions');
-    const force = flag(request.query, 'force');
+    const options = patchOptions(request.query, request.headers['user-agent'], type);
     const patch = decodePatch(await request.readBody(bodyBytesMax), type);
-    return textReply(200, (await this.#resources.patch(caller, target, type, patch, force ? { ...options, force } : options)).json);
+    if (type !== 'application/apply-patch+yaml') return textReply(200, (await this.#resources.patch(caller, target, type, patch, options)).json);
+    const { rendered, created } = await this.#resources.apply(caller, target, patch, options);
+    return textReply(created ? 201 : 200, rendered.json);
   }
 
   async #deleteCollection(asked: ResourceRequest, target: Target): Promise<ServerReply> {
     if (asked.kind.namespaced && target.namespace === undefined) throw methodNotAllowed();
     const query = listQuery(asked.request.query);
     const options = await readDeleteOptions(asked.request);
-    return listReply(this.#shaper(asked, true), await this.#resources.deleteCollection(asked.caller, target, query, options));
+    const shape = negotiateShape(asked.request.headers['accept'], 'list');
+    return listReply(this.#shaper(asked, shape), shape, await this.#resources.deleteCollection(asked.caller, target, query, options));
   }
 
-  #shaper({ request, kind }: ResourceRequest, collection: boolean): Shaper {
-    return shaperFor(kind, negotiateShape(request.headers['accept'], collection), includeObject(request.query), this.#now);
+  /** Made before the work is done: what the client cannot read is refused, not done. @throws ApiError NotAcceptable, Invalid */
+  #replier(asked: ResourceRequest): (status: number, object: Rendered) => ServerReply {
+    const shape = negotiateShape(asked.request.headers['accept'], 'object');
+    if (shape.yaml) return (status, { json }) => yamlReply(status, json);
+    if (shape.shape === 'plain') return (status, { json }) => textReply(status, json);
+    const shaper = this.#shaper(asked, shape);
+    return (status, object) => textReply(status, shaper.object(object));
+  }
+
+  #shaper({ request, kind }: ResourceRequest, shape: NegotiatedShape): Shaper {
+    return shaperFor(kind, shape, includeObject(request.query), this.#now);
   }
 }
 
@@ -126,12 +146,16 @@ async function readDeleteOptions(request: ServerRequest): Promise<DeleteOptions>
 /** Bytes of a long list that wait for the client before more are made. */
 const listBufferBytesMax = 1024 * 1024;
 
-function listReply(shaper: Shaper, reply: ListReply): ServerReply {
+function listReply(shaper: Shaper, { yaml }: NegotiatedShape, reply: ListReply): ServerReply {
   const parts = shaper.list(reply);
-  if (reply.items.length <= objectsPerPart) return textReply(200, [...parts].join(''));
+  if (reply.items.length <= objectsPerPart) {
+    const text = [...parts].join('');
+    return yaml ? yamlReply(200, text) : textReply(200, text);
+  }
   return {
     status: 200,
-    headers: { 'content-type': jsonType },
+    // JSON is YAML.
+    headers: { 'content-type': yaml ? yamlType : jsonType },
     async body(output) {
       for (const part of parts) {
         output.write(part);
@@ -146,8 +170,4 @@ function listReply(shaper: Shaper, reply: ListReply): ServerReply {
 /** Lets everything else that is ready go first. */
 function turn(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
-}
-
-function deletedReply(result: Rendered | Status): ServerReply {
-  return 'json' in result ? textReply(200, result.json) : statusReply(result);
 }

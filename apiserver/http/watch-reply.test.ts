@@ -66,16 +66,34 @@ describe('WatchReply', () => {
     expect((await events(queue)).at(-1)).toMatchObject({ type: 'ERROR', object: { kind: 'Status', code: 410, reason: 'Expired' } });
   });
 
-  it('does not take many objects to begin with for a slow reader', async () => {
+  it('says when its reader is to be waited for, and until when', async () => {
     const queue = new ChunkQueue();
     const watch = reply();
-    for (let i = 0; i < 12; i++) watch.event('ADDED', node(`n${i}`, 'x'.repeat(1024 * 1024)));
+    const large = node('a', 'x'.repeat(1024 * 1024));
+    expect(watch.full).toBe(false);
+    watch.event('ADDED', large);
+    expect(watch.full).toBe(true);
+    let taken = 0;
+    const drained = watch.drained().then(() => taken++);
     const over = watch.writeTo(outputOf(queue), () => {});
-    watch.event('ADDED', node('last'));
     await new Promise((resolve) => setImmediate(resolve));
+    expect([taken, watch.full]).toEqual([0, true]);
+    const reader = events(queue);
+    await drained;
+    expect(watch.full).toBe(false);
     watch.end(undefined);
     await over;
-    expect((await events(queue)).at(-1)).toMatchObject({ type: 'ADDED', object: { metadata: { name: 'last' } } });
+    expect(await reader).toHaveLength(1);
+  });
+
+  it('has nobody wait once it is over', async () => {
+    const watch = reply();
+    watch.event('ADDED', node('a', 'x'.repeat(1024 * 1024)));
+    const output = outputOf(new ChunkQueue());
+    const drained = watch.drained();
+    output.gone.abort();
+    await watch.writeTo(output, () => {});
+    await drained;
   });
 
   it('stops watching when the client goes', async () => {

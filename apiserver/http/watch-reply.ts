@@ -1,7 +1,8 @@
 // watch-reply.ts
 //
-// The body of a watch: one JSON text per line. A client that reads too slowly is not waited for: past a bound it gets
-// 410 and lists again, which is cheaper than holding everything back for it.
+// The body of a watch: one JSON text per line. A client that reads too slowly is waited for while it gets what it asked to
+// begin with (`full`, `drained`), but not for news: past a bound it gets 410 and lists again, which is cheaper than holding
+// everything back for it.
 
 import { expired, type Status } from '../../api/errors.js';
 import { Deferred } from '../../lib/deferred.js';
@@ -9,8 +10,10 @@ import type { Rendered, WatchSink } from '../resources/service.js';
 import type { ReplyOutput } from './message.js';
 import type { Shaper } from './table.js';
 
-/** Bytes that a watcher may leave unread, beside the objects that it asked to begin with. */
+/** Bytes that a watcher may leave unread. */
 export const watchBufferBytesMax = 8 * 1024 * 1024;
+/** Past this what can wait does: far below the bound, and enough to keep a fast reader busy. */
+const fullBytes = 512 * 1024;
 
 export class WatchReply implements WatchSink {
   readonly #shaper: Shaper;
@@ -20,7 +23,7 @@ export class WatchReply implements WatchSink {
   #lines = '';
   #flushQueued = false;
   #over = false;
-  #bytesMax = watchBufferBytesMax;
+  readonly #attached = new Deferred<void>();
 
   constructor(shaper: Shaper) {
     this.#shaper = shaper;
@@ -38,6 +41,19 @@ export class WatchReply implements WatchSink {
     this.#ended.resolve();
   }
 
+  get full(): boolean {
+    return this.#lines.length + (this.#output?.bufferedBytes ?? 0) > fullBytes;
+  }
+
+  async drained(): Promise<void> {
+    await Promise.race([this.#attached.promise, this.#ended.promise]);
+    this.#flush();
+    const output = this.#output;
+    if (output && output.bufferedBytes > fullBytes && !this.#over) await output.drained();
+    // Everybody else first.
+    await new Promise<void>((resolve) => setImmediate(resolve));
+  }
+
   /** Writes until the watch ends or the client goes; what came before waits for it. Resolves when it is over. */
   async writeTo(output: ReplyOutput, stop: () => void): Promise<void> {
     this.#output = output;
@@ -47,9 +63,8 @@ export class WatchReply implements WatchSink {
     };
     if (output.signal.aborted) gone();
     output.signal.addEventListener('abort', gone, { once: true });
-    // However many objects there are to begin with, they are no sign of a slow reader.
-    this.#bytesMax += Buffer.byteLength(this.#lines);
     this.#flush();
+    this.#attached.resolve();
     await this.#ended.promise;
     output.signal.removeEventListener('abort', gone);
     stop();
@@ -70,7 +85,7 @@ export class WatchReply implements WatchSink {
     const lines = this.#lines;
     this.#lines = '';
     this.#output.write(lines);
-    if (this.#output.bufferedBytes > this.#bytesMax && !this.#over) {
+    if (this.#output.bufferedBytes > watchBufferBytesMax && !this.#over) {
       this.end(expired(`the watch is closed because its reader has left more than ${watchBufferBytesMax} bytes unread; list again`).toStatus());
     }
   }

@@ -2,9 +2,12 @@
 
 import { badRequest } from '../../api/errors.js';
 
+/** In place of a revision: what a list that has expired may go on with. */
+export const newest = -1;
+
 export interface ContinuePoint {
-  /** Every page is as of this revision. */
-  revision: number;
+  /** Every page is as of this revision; `newest` for a list that goes on with what is there now. */
+  revision: number | typeof newest;
   /** Key of the last object that was looked at. */
   after: string;
   /** Objects after it; undefined where a selector makes that unknown. */
@@ -26,14 +29,14 @@ export function decodeContinue(token: string, prefix: string): ContinuePoint {
   try {
     parts = JSON.parse(Buffer.from(token, 'base64url').toString('utf8'));
   } catch {
-    throw badRequest('continue key is not valid: it cannot be read');
+    throw badRequest('invalid continue token: continue key is not valid: it cannot be read');
   }
   const [found, revision, after, remaining] = Array.isArray(parts) ? (parts as unknown[]) : [];
-  if (found !== version || !isCount(revision) || typeof after !== 'string' || (remaining !== undefined && !isCount(remaining))) {
-    throw badRequest('continue key is not valid: it was not made by this server');
+  if (found !== version || !(revision === newest || isCount(revision)) || typeof after !== 'string' || (remaining !== undefined && !isCount(remaining))) {
+    throw badRequest('invalid continue token: continue key is not valid: it was not made by this server');
   }
-  if (!after.startsWith(prefix)) throw badRequest('continue key is not valid: it belongs to another list');
-  return { revision, after, ...(remaining === undefined ? {} : { remaining }) };
+  if (!after.startsWith(prefix)) throw badRequest('invalid continue token: continue key is not valid: it belongs to another list');
+  return { revision: revision as number, after, ...(remaining === undefined ? {} : { remaining }) };
 }
 
 function isCount(value: unknown): value is number {

@@ -3,10 +3,10 @@
 // get and list, from the cache. Later pages of a list come from the store, as of the first page's revision, unless
 // nothing at all has changed since.
 
-import { expired, notFound } from '../../api/errors.js';
+import { expired, notFound, type ApiError } from '../../api/errors.js';
 import type { Entry } from '../storage/entry.js';
 import { GoneError, type Store } from '../storage/store.js';
-import { decodeContinue, encodeContinue, type ContinuePoint } from './continue-token.js';
+import { decodeContinue, encodeContinue, newest, type ContinuePoint } from './continue-token.js';
 import { asEntry } from './mutator.js';
 import type { ObjectCache } from './object-cache.js';
 import { objectStoreKey, storedKind } from './registry-keys.js';
@@ -19,7 +19,10 @@ import { toClientError } from './store-errors.js';
 /** Objects read from the store at a time when a selector leaves some out of a page. */
 const scanStep = 500;
 
-const continueTooOld = 'The provided continue parameter is too old to display a consistent list result. You must start a new list without the continue parameter.';
+const listTooOld = 'The resourceVersion for the provided list is too old.';
+const continueTooOld =
+  'The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue parameter, or use the continue token in this response ' +
+  'to retrieve the remainder of the results. Continuing with the provided token results in an inconsistent list - objects that were created, modified, or deleted between the time the first chunk was returned and now may show up in the list.';
 
 interface Found {
   readonly items: Rendered[];
@@ -57,14 +60,16 @@ export class Reader {
     if (query.continue) return reply(await this.#goOn(selection, render, decodeContinue(query.continue, selection.prefix), limit));
     await caughtUp(cache, version);
     if (match === 'Exact' && version !== undefined && version !== cache.revision) {
-      return reply(await this.#fromStore(selection, render, { revision: version, after: selection.prefix }, limit, 'The resourceVersion for the provided list is too old.'));
+      return reply(await this.#fromStore(selection, render, { revision: version, after: selection.prefix }, limit, () => expired(listTooOld)));
     }
     return reply(this.#fromCache(selection, render, undefined, limit));
   }
 
   async #goOn(selection: Selection, render: (entry: Entry) => Rendered, point: ContinuePoint, limit: number): Promise<Found> {
-    if (point.revision === this.options.cache.revision) return this.#fromCache(selection, render, point.after, limit);
-    return this.#fromStore(selection, render, point, limit, continueTooOld);
+    const { revision, after } = point;
+    if (revision === newest) await this.options.cache.fresh();
+    if (revision === newest || revision === this.options.cache.revision) return this.#fromCache(selection, render, after, limit);
+    return this.#fromStore(selection, render, point, limit, () => expired(continueTooOld, encodeContinue({ revision: newest, after })));
   }
 
   /** Synchronous, so that all of it is as of one revision. */
@@ -90,7 +95,7 @@ export class Reader {
     return found.filter((entry) => after === undefined || entry.key > after).sort((a, b) => (a.key < b.key ? -1 : 1));
   }
 
-  async #fromStore({ prefix, matches }: Selection, render: (entry: Entry) => Rendered, point: ContinuePoint, limit: number, tooOld: string): Promise<Found> {
+  async #fromStore({ prefix, matches }: Selection, render: (entry: Entry) => Rendered, point: ContinuePoint, limit: number, tooOld: () => ApiError): Promise<Found> {
     const { revision } = point;
     const collected = new Collector(render, matches, limit);
     for (let from = point.after; ; ) {
@@ -105,7 +110,7 @@ export class Reader {
     }
   }
 
-  async #page(prefix: string, options: { after: string; revision: number; limit?: number }, tooOld: string): Promise<Chunk> {
+  async #page(prefix: string, options: { after: string; revision: number; limit?: number }, tooOld: () => ApiError): Promise<Chunk> {
     const { cache, store } = this.options;
     try {
       const { items, next } = await store.list(prefix, options);
@@ -117,7 +122,7 @@ export class Reader {
         }),
       };
     } catch (error) {
-      if (error instanceof GoneError) throw expired(tooOld);
+      if (error instanceof GoneError) throw tooOld();
       throw toClientError(error);
     }
   }

@@ -15,33 +15,39 @@ export type ResourceVersionMatch = (typeof matches)[number];
 export function parseResourceVersion(text: string | undefined): number | undefined {
   if (text === undefined || text === '') return undefined;
   const number = /^[0-9]+$/.test(text) ? Number(text) : NaN;
-  if (!Number.isSafeInteger(number)) throw badRequest(`Invalid value: ${JSON.stringify(text)}: resourceVersion must be one that the server gave`);
+  if (!Number.isSafeInteger(number)) throw badRequest(`invalid resource version: resourceVersion: Invalid value: ${JSON.stringify(text)}: must be one that the server gave`);
   return number;
 }
 
-/** @throws ApiError Invalid for a combination that makes no sense */
-export function checkListMatch(options: { resourceVersion?: string; resourceVersionMatch?: string; continue?: string }): ResourceVersionMatch | undefined {
+/** @throws ApiError Invalid, BadRequest for a combination that makes no sense */
+export function checkListMatch(options: { resourceVersion?: string; resourceVersionMatch?: string; continue?: string; limit?: number; sendInitialEvents?: boolean }): ResourceVersionMatch | undefined {
   const { resourceVersion, resourceVersionMatch: match } = options;
-  if (!match) return undefined;
   const problems: FieldProblem[] = [];
-  if (!resourceVersion) problems.push(forbiddenField('resourceVersionMatch', 'resourceVersionMatch is forbidden unless resourceVersion is provided'));
-  if (options.continue) problems.push(forbiddenField('resourceVersionMatch', 'resourceVersionMatch is forbidden when continue is provided'));
-  if (!isMatch(match)) problems.push(notSupported('resourceVersionMatch', match, matches));
-  else if (match === 'Exact' && resourceVersion === '0') problems.push(forbiddenField('resourceVersionMatch', 'resourceVersionMatch "Exact" is forbidden for resourceVersion "0"'));
+  if (match) {
+    if (!resourceVersion) problems.push(forbiddenField('resourceVersionMatch', 'resourceVersionMatch is forbidden unless resourceVersion is provided'));
+    if (options.continue) problems.push(forbiddenField('resourceVersionMatch', 'resourceVersionMatch is forbidden when continue is provided'));
+    if (!isMatch(match)) problems.push(notSupported('resourceVersionMatch', match, [...matches, '']));
+    else if (match === 'Exact' && resourceVersion === '0') problems.push(forbiddenField('resourceVersionMatch', 'resourceVersionMatch "exact" is forbidden for resourceVersion "0"'));
+  }
+  if (options.sendInitialEvents !== undefined) problems.push(forbiddenField('sendInitialEvents', 'sendInitialEvents is forbidden for list'));
   if (problems.length > 0) throw invalidListOptions(problems);
-  return match as ResourceVersionMatch;
+  if (options.continue && resourceVersion && resourceVersion !== '0') throw badRequest('specifying resource version is not allowed when using continue');
+  // A page of a version meant that very version before there was resourceVersionMatch, and still does.
+  if (!match && options.limit !== undefined && resourceVersion && resourceVersion !== '0') return 'Exact';
+  return (match || undefined) as ResourceVersionMatch | undefined;
 }
 
 /** @throws ApiError Invalid for a combination that makes no sense */
-export function checkWatchMatch(options: { resourceVersionMatch?: string; sendInitialEvents?: boolean; allowWatchBookmarks?: boolean }): void {
+export function checkWatchMatch(options: { resourceVersionMatch?: string; sendInitialEvents?: boolean; continue?: string }): void {
   const { resourceVersionMatch: match, sendInitialEvents } = options;
   const problems: FieldProblem[] = [];
-  if (sendInitialEvents === undefined) {
-    if (match) problems.push(forbiddenField('resourceVersionMatch', 'resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided'));
-  } else if (match !== 'NotOlderThan') {
-    problems.push(
-      match ? notSupported('resourceVersionMatch', match, ['NotOlderThan']) : forbiddenField('resourceVersionMatch', 'sendInitialEvents requires setting resourceVersionMatch to NotOlderThan'),
-    );
+  if (sendInitialEvents !== undefined && match !== 'NotOlderThan') {
+    problems.push(forbiddenField('resourceVersionMatch', 'sendInitialEvents requires setting resourceVersionMatch to NotOlderThan'));
+  }
+  if (match) {
+    if (sendInitialEvents === undefined) problems.push(forbiddenField('resourceVersionMatch', 'resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided'));
+    if (match !== 'NotOlderThan') problems.push(notSupported('resourceVersionMatch', match, ['NotOlderThan']));
+    if (options.continue) problems.push(forbiddenField('resourceVersionMatch', 'resourceVersionMatch is forbidden when continue is provided'));
   }
   if (problems.length > 0) throw invalidListOptions(problems);
 }
@@ -56,7 +62,7 @@ export async function caughtUp(cache: ObjectCache, version: number | undefined):
   // Every version that a client can have was acknowledged before.
   await cache.fresh();
   if (version === undefined || version <= cache.revision) return;
-  throw new ApiError('Timeout', `Too large resource version: ${version}, current: ${cache.revision}`, {
+  throw new ApiError('Timeout', `Timeout: Too large resource version: ${version}, current: ${cache.revision}`, {
     causes: [{ reason: 'ResourceVersionTooLarge', message: 'Too large resource version' }],
     retryAfterSeconds: 1,
   });

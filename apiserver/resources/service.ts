@@ -49,6 +49,8 @@ export interface SelectOptions {
 export interface ListQuery extends ReadOptions, SelectOptions {
   limit?: number;
   continue?: string;
+  /** Forbidden: only a watch has initial events. */
+  sendInitialEvents?: boolean;
 }
 
 export interface ListReply {
@@ -65,6 +67,7 @@ export interface WatchQuery extends SelectOptions {
   sendInitialEvents?: boolean;
   /** End the watch after so many seconds. */
   timeoutSeconds?: number;
+  continue?: string;
 }
 
 export interface WatchSink {
@@ -72,16 +75,26 @@ export interface WatchSink {
   event(type: 'ADDED' | 'MODIFIED' | 'DELETED' | 'BOOKMARK', object: Rendered): void;
   /** The watch is over: undefined when its time was up, else why (410 Expired, 429 for a reader that is too slow …). */
   end(status: Status | undefined): void;
+  /** Whether the reader should be waited for before more is sent that can wait. */
+  readonly full?: boolean;
+  /** Resolves when the reader has taken enough of it, or has gone. */
+  drained?(): Promise<void>;
 }
 
 export interface WriteOptions {
   dryRun?: boolean;
+  /** Who writes; absent when nobody is to own what is written. */
   fieldManager?: string;
   /** Default Warn, as Kubernetes has it. */
   fieldValidation?: 'Strict' | 'Warn' | 'Ignore';
 }
 
 export type PatchType = 'application/json-patch+json' | 'application/merge-patch+json' | 'application/strategic-merge-patch+json' | 'application/apply-patch+yaml';
+
+export interface ApplyOptions extends WriteOptions {
+  /** Take over the fields of others instead of refusing. */
+  force?: boolean;
+}
 
 export interface DeleteOptions {
   dryRun?: boolean;
@@ -99,7 +112,10 @@ export interface ResourceService {
   create(caller: Caller, target: Target, object: KubeObject, options: WriteOptions): Promise<Rendered>;
   /** NotFound for an object that is not there: a PUT creates nothing. */
   update(caller: Caller, target: ObjectTarget, object: KubeObject, options: WriteOptions): Promise<Rendered>;
-  patch(caller: Caller, target: ObjectTarget, type: PatchType, patch: unknown, options: WriteOptions & { force?: boolean }): Promise<Rendered>;
+  /** Of type apply-patch+yaml: apply, without word of whether the object is new. */
+  patch(caller: Caller, target: ObjectTarget, type: PatchType, patch: unknown, options: ApplyOptions): Promise<Rendered>;
+  /** Server-side apply; an object that is not there is created. */
+  apply(caller: Caller, target: ObjectTarget, config: unknown, options: ApplyOptions): Promise<{ rendered: Rendered; created: boolean }>;
   /** The object when it is still there (terminating), else a Success Status whose details carry its uid. */
   delete(caller: Caller, target: ObjectTarget, options: DeleteOptions): Promise<Rendered | Status>;
   /** The objects that were deleted or asked to go. */

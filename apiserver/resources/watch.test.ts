@@ -1,7 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import type { KindDefinition } from '../../api/kind.js';
 import { podKind as pod } from '../../api/pod.js';
-import type { WatchQuery } from './service.js';
+import type { Status } from '../../api/errors.js';
+import type { Rendered, WatchQuery, WatchSink } from './service.js';
 import { taskKind, TestCluster, type SeenWatch } from './testing/cluster.js';
 
 const podKind = pod as unknown as KindDefinition;
@@ -66,7 +67,97 @@ describe('watch', () => {
   it('says Expired when the changes are no longer kept', async () => {
     for (let i = 0; i < 26; i++) await Promise.all(Array.from({ length: 40 }, (_, j) => cluster.createTask(`x${i}-${j}`)));
     await cluster.cache.fresh();
-    await expect(watch({ resourceVersion: '1' })).rejects.toMatchObject({ code: 410, reason: 'Expired', message: expect.stringContaining('too old resource version: 1') });
+    const seen = await watch({ resourceVersion: '1' });
+    expect(await seen.end()).toMatchObject({ code: 410, reason: 'Expired', message: expect.stringContaining('too old resource version: 1') });
+    expect(seen.events).toEqual([]);
+  });
+
+  describe('of a reader that is to be waited for', () => {
+    /** Is full after each event, until it is let go. */
+    class SlowSink implements WatchSink {
+      readonly seen: string[] = [];
+      readonly ended: (Status | undefined)[] = [];
+      full = false;
+      #let: (() => void) | undefined;
+
+      event(type: string, { object }: Rendered): void {
+        this.seen.push(`${type} ${object.metadata.name ?? object.metadata.resourceVersion}`);
+        this.full = true;
+      }
+
+      end(status: Status | undefined): void {
+        this.ended.push(status);
+        this.take();
+      }
+
+      drained(): Promise<void> {
+        return new Promise((resolve) => (this.#let = resolve));
+      }
+
+      async take(): Promise<void> {
+        this.full = false;
+        this.#let?.();
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+    }
+    const slow = async (query: WatchQuery): Promise<[SlowSink, () => void]> => {
+      const sink = new SlowSink();
+      return [sink, await cluster.resources.watch(cluster.caller, { kind: taskKind, namespace: 'default' }, query, sink)];
+    };
+
+    it('tells the state in parts as of one moment, then what has changed meanwhile, in order', async () => {
+      for (const name of ['a', 'b', 'c']) await cluster.createTask(name);
+      await cluster.cache.fresh();
+      const { revision } = cluster.cache;
+      const [sink, stop] = await slow({ sendInitialEvents: true, resourceVersionMatch: 'NotOlderThan', allowWatchBookmarks: true });
+      expect(sink.seen).toEqual(['ADDED a']);
+      await label('c', { x: '1' });
+      await remove('b');
+      await cluster.cache.fresh();
+      expect(sink.seen).toEqual(['ADDED a']);
+      for (let i = 0; i < 8; i++) await sink.take();
+      const told = ['ADDED a', 'ADDED b', 'ADDED c', `BOOKMARK ${revision}`, 'MODIFIED c', 'DELETED b'];
+      expect(sink.seen).toEqual(told);
+      await cluster.createTask('d');
+      await cluster.cache.fresh();
+      expect(sink.seen).toEqual([...told, 'ADDED d']);
+      stop();
+    });
+
+    it('tells what a resumed watch has missed in parts', async () => {
+      const { metadata } = await cluster.createTask('a');
+      for (const name of ['b', 'c']) await cluster.createTask(name);
+      await cluster.cache.fresh();
+      const [sink, stop] = await slow({ resourceVersion: metadata.resourceVersion! });
+      expect(sink.seen).toEqual(['ADDED b']);
+      for (let i = 0; i < 3; i++) await sink.take();
+      expect(sink.seen).toEqual(['ADDED b', 'ADDED c']);
+      stop();
+    });
+
+    it('sends no bookmark ahead of what it has still to tell', async () => {
+      for (const name of ['a', 'b']) await cluster.createTask(name);
+      const [sink] = await slow({ allowWatchBookmarks: true, timeoutSeconds: 30 });
+      await cluster.clock.advance(30_000);
+      expect([sink.seen, sink.ended]).toEqual([['ADDED a'], [undefined]]);
+    });
+
+    it('ends when the reader takes nothing for a minute', async () => {
+      for (const name of ['a', 'b']) await cluster.createTask(name);
+      const [sink] = await slow({});
+      await cluster.clock.advance(60_000);
+      expect(sink.ended).toEqual([expect.objectContaining({ code: 410, reason: 'Expired' })]);
+      await sink.take();
+      expect(sink.seen).toEqual(['ADDED a']);
+    });
+
+    it('tells nothing more once stopped', async () => {
+      for (const name of ['a', 'b']) await cluster.createTask(name);
+      const [sink, stop] = await slow({});
+      stop();
+      for (let i = 0; i < 3; i++) await sink.take();
+      expect([sink.seen, sink.ended]).toEqual([['ADDED a'], []]);
+    });
   });
 
   it('turns entering and leaving a selection into ADDED and DELETED', async () => {

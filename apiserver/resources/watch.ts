@@ -7,7 +7,9 @@
 //   yes              yes             MODIFIED
 //   yes              no              DELETED: the last state that matched, with the resourceVersion of the change
 //
-// The state is taken and the subscription begun in one turn of the event loop, so nothing is between them.
+// The state is taken and the subscription begun in one turn of the event loop, so nothing is between them. Most watches
+// are then told of changes as they come. One that begins with more than its reader takes at once is told in parts, as the
+// reader takes them; what changes meanwhile waits in line, up to a bound.
 
 import { badRequest, ApiError, expired, type Status } from '../../api/errors.js';
 import { apiVersionOf, type KindDefinition } from '../../api/kind.js';
@@ -24,8 +26,17 @@ import { toClientError } from './store-errors.js';
 
 const bookmarkEveryMs = 60_000;
 const initialEventsEnd = { 'k8s.io/initial-events-end': 'true' };
+/** Events made in one turn of the event loop while they are told in parts. */
+const eventsPerTurn = 500;
+/** Changes that may wait while the state is told: as many as the cache keeps for watchers that were away. */
+const waitingChangesMax = 20_000;
+/** A reader that takes nothing for so long is gone, or might as well be. */
+const stalledMsMax = 60_000;
 
-/** @throws ApiError before anything has gone to `sink`; answers what stops the watch, without `sink.end` */
+/**
+ * A version whose changes are no longer kept is told as Kubernetes tells it: the watch begins, and ends with 410.
+ * @throws ApiError before anything has gone to `sink`; answers what stops the watch, without `sink.end`
+ */
 export async function startWatch(options: { cache: ObjectCache; clock: Clock }, target: Target, query: WatchQuery, sink: WatchSink): Promise<() => void> {
   const { cache } = options;
   checkWatchMatch(query);
@@ -43,6 +54,8 @@ class Watch {
   readonly #cache: ObjectCache;
   readonly #clock: Clock;
   readonly #render: (entry: Entry) => Rendered;
+  /** What is still to be told, in order, while the watch is told in parts; undefined when it is up to date. */
+  #waiting: CacheChange[] | undefined;
   #unsubscribe: (() => void) | undefined;
   #bookmarkTimer: Timer | undefined;
   #endTimer: Timer | undefined;
@@ -60,38 +73,71 @@ class Watch {
     this.#render = renderer(kind);
   }
 
-  /** @throws ApiError Expired when the changes after `version` are no longer kept */
   start(withState: boolean, version: number | undefined): void {
     const { prefix, index, key } = this.selection;
     // Without state, "now" is meant where no version is given: what a client gets that asks for no initial events.
     const after = withState || version === undefined ? this.#cache.revision : version;
-    if (withState) this.#sendState();
+    const steps = this.#tell(withState ? this.#state() : [], after);
+    this.#waiting = [];
     try {
       this.#unsubscribe = this.#cache.subscribe(
         key === undefined ? { prefix, after, ...(index ? { index } : {}) } : { prefix: key, after },
         { changes: (batch) => this.#send(batch), gone: (error) => this.#end(statusOf(error)) },
       );
     } catch (error) {
-      throw error instanceof GoneError ? expired(error.message) : toClientError(error);
+      return this.#end(statusOf(error));
     }
-    if (this.query.allowWatchBookmarks) this.#scheduleBookmark();
     const { timeoutSeconds } = this.query;
     if (timeoutSeconds) this.#endTimer = this.#clock.timer(timeoutSeconds * 1000, () => this.#timeUp(), { unref: true });
+    this.#goOn(steps);
   }
 
   stop(): void {
     this.#over = true;
+    this.#waiting = undefined;
     this.#unsubscribe?.();
     this.#bookmarkTimer?.cancel();
     this.#endTimer?.cancel();
   }
 
-  #sendState(): void {
-    for (const entry of this.#state()) {
-      const rendered = this.#render(entry);
-      if (!this.selection.matches || this.selection.matches(rendered.object)) this.sink.event('ADDED', rendered);
+  /** Tells what is to be told until it is done or the reader is to be waited for, and then goes on by itself. */
+  #goOn(steps: Iterator<void>): void {
+    for (let count = 0; !this.#over; count++) {
+      if (this.sink.full || (count >= eventsPerTurn && this.sink.drained)) {
+        void this.#drained().then(() => this.#goOn(steps));
+        return;
+      }
+      if (steps.next().done) break;
     }
-    if (this.query.sendInitialEvents && this.query.allowWatchBookmarks) this.#sendBookmark(initialEventsEnd);
+    this.#waiting = undefined;
+    if (!this.#over && this.query.allowWatchBookmarks) this.#scheduleBookmark();
+  }
+
+  /** Ends the watch of a reader that takes nothing. */
+  async #drained(): Promise<void> {
+    const timer = this.#clock.timer(stalledMsMax, () => this.#end(expired(`the watch is closed because its reader took nothing for ${stalledMsMax / 1000} s; list again`).toStatus()), { unref: true });
+    await this.sink.drained?.();
+    timer.cancel();
+  }
+
+  /** One event a step: the state as of `revision`, the mark at its end, and what has changed since. */
+  *#tell(state: readonly Entry[], revision: number): Generator<void> {
+    const { matches } = this.selection;
+    for (const entry of state) {
+      const rendered = this.#render(entry);
+      if (matches && !matches(rendered.object)) continue;
+      this.sink.event('ADDED', rendered);
+      yield;
+    }
+    if (this.query.sendInitialEvents && this.query.allowWatchBookmarks) this.#sendBookmark(revision, initialEventsEnd);
+    while (this.#waiting?.length) {
+      const changes = this.#waiting;
+      this.#waiting = [];
+      for (const change of changes) {
+        this.#sendChange(change);
+        yield;
+      }
+    }
   }
 
   #state(): readonly Entry[] {
@@ -105,13 +151,23 @@ class Watch {
   }
 
   #send(batch: readonly CacheChange[]): void {
+    if (this.#waiting) return this.#line(this.#waiting, batch);
     for (const change of batch) {
       if (this.#over) return;
-      this.#sendChange(change, this.selection.matches);
+      this.#sendChange(change);
     }
   }
 
-  #sendChange({ type, entry, previous, revision }: CacheChange, matches: Selection['matches']): void {
+  #line(waiting: CacheChange[], batch: readonly CacheChange[]): void {
+    // The first batch is what a resumed watch has missed: as much as the cache has kept.
+    if (waiting.length > 0 && waiting.length + batch.length > waitingChangesMax) {
+      return this.#end(expired(`the watch is closed because more than ${waitingChangesMax} changes waited for its reader; list again`).toStatus());
+    }
+    for (const change of batch) waiting.push(change);
+  }
+
+  #sendChange({ type, entry, previous, revision }: CacheChange): void {
+    const { matches } = this.selection;
     const before = previous && this.#render(previous);
     const matched = before !== undefined && (!matches || matches(before.object));
     if (type === 'delete') {
@@ -128,21 +184,22 @@ class Watch {
     this.#bookmarkTimer = this.#clock.timer(
       bookmarkEveryMs,
       () => {
-        this.#sendBookmark();
+        this.#sendBookmark(this.#cache.revision);
         this.#scheduleBookmark();
       },
       { unref: true },
     );
   }
 
-  #sendBookmark(annotations?: Record<string, string>): void {
+  #sendBookmark(revision: number, annotations?: Record<string, string>): void {
     const { kind } = this.kind;
-    const metadata = { resourceVersion: String(this.#cache.revision), ...(annotations ? { annotations } : {}) };
+    const metadata = { resourceVersion: String(revision), ...(annotations ? { annotations } : {}) };
     this.sink.event('BOOKMARK', new RenderedObject({ kind, apiVersion: apiVersionOf(this.kind), metadata }));
   }
 
   #timeUp(): void {
-    if (this.query.allowWatchBookmarks) this.#sendBookmark();
+    // While there is more to tell, the cache's revision is not the reader's.
+    if (this.query.allowWatchBookmarks && !this.#waiting) this.#sendBookmark(this.#cache.revision);
     this.#end(undefined);
   }
 
@@ -157,8 +214,7 @@ function atRevision({ object }: Rendered, revision: number): Rendered {
   return new RenderedObject({ ...object, metadata: { ...object.metadata, resourceVersion: String(revision) } });
 }
 
-function statusOf(error: Error): Status {
-  const seen = toClientError(error);
-  return (seen instanceof ApiError ? seen : new ApiError('InternalError', 'the watch has ended; start it again', undefined, { cause: error })).toStatus();
+function statusOf(error: unknown): Status {
+  const seen = error instanceof GoneError ? expired(error.message) : toClientError(error);
+  return (seen instanceof ApiError ? seen : new ApiError('InternalError', 'the watch has ended; start it again', undefined, { cause: seen })).toStatus();
 }
-
