@@ -1,31 +1,14 @@
 // Stock @kubernetes/client-node 1.4.0: generic CRUD on tasks, typed nodes, watches and informers.
 
-import { CoreV1Api, CustomObjectsApi, KubeConfig, KubernetesObjectApi, makeInformer, PatchStrategy, setHeaderOptions, Watch, type KubernetesObject } from '@kubernetes/client-node';
+import { CoreV1Api, CustomObjectsApi, KubernetesObjectApi, makeInformer, PatchStrategy, setHeaderOptions, Watch, type KubernetesObject } from '@kubernetes/client-node';
 import { describe, expect } from '@jest/globals';
 import type { Task } from '../../api/task.js';
 import { Deferred } from '../../lib/deferred.js';
-import type { Cluster } from '../cluster.js';
 import { scriptTask } from '../cluster.js';
 import { withCluster } from '../with-cluster.js';
+import { configOf, failureOf } from './config.js';
 
 const collection = { group: 'taskplane.dev', version: 'v1', namespace: 'default', plural: 'tasks' };
-
-function configOf(cluster: Cluster): KubeConfig {
-  const config = new KubeConfig();
-  config.loadFromFile(cluster.processes.adminKubeconfig);
-  return config;
-}
-
-/** What client-node throws has a code, and a body that is text. */
-async function failureOf(call: Promise<unknown>): Promise<{ code: number; reason: string }> {
-  try {
-    await call;
-  } catch (error) {
-    const { code, body } = error as { code: number; body: string };
-    return { code, reason: (JSON.parse(body) as { reason: string }).reason };
-  }
-  throw new Error('the call succeeded');
-}
 
 describe('stock client-node', () => {
   const { story } = withCluster({ store: 'embedded' });
