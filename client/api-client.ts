@@ -54,6 +54,10 @@ export interface LogQuery {
   previous?: boolean;
   tailLines?: number;
   limitBytes?: number;
+  timestamps?: boolean;
+  sinceSeconds?: number;
+  /** RFC 3339. */
+  sinceTime?: string;
   attempt?: number;
 }
 

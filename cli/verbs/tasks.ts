@@ -41,13 +41,26 @@ export function addTaskVerbs(program: Command, session: Session): void {
 
   connected(program.command('logs').summary('show what a task wrote').helpGroup('Tasks:')
     .description('Shows what the command of a task wrote to standard output and standard error.')
-    .argument('<task>', 'NAME or task/NAME')
+    .argument('[task]', 'NAME or task/NAME')
+    .argument('[container]', 'for the fingers of kubectl users: a task has one')
+    .option('-l, --selector <labels>', 'of the tasks with these labels; 10 lines of each, unless --tail says otherwise')
     .option('-f, --follow', 'wait until it starts, and show what it writes until it has finished, over all attempts')
     .option('-p, --previous', 'of the attempt before the current one')
     .option('--tail <lines>', 'only so many of the last lines; -1 for all', integer('--tail', -1))
     .option('--limit-bytes <bytes>', 'at most so many bytes', integer('--limit-bytes', 1))
-    .addHelpText('after', examples('taskplane logs hello', 'taskplane logs -f build', 'taskplane logs build --previous --tail 20'))
-    .action(async (task: string, options: LogsOptions, command: Command) => {
+    .option('--since <duration>', 'only what was written in the last 30s, 5m, 1h30m')
+    .option('--since-time <time>', 'only what was written since then: 2026-01-31T12:00:00Z')
+    .option('--timestamps', 'each line with the time at which it was written')
+    .option('--prefix', 'each line with the task that wrote it')
+    .option('--all-pods', 'as --prefix')
+    .option('--ignore-errors', 'go on with the next when a log cannot be read')
+    .option('--max-log-requests <number>', 'logs of so many tasks are followed at once at most', integer('--max-log-requests', 1), 5)
+    .addOption(new Option('-c, --container <name>', 'a task has one').hideHelp())
+    .addOption(new Option('--all-containers').hideHelp())
+    .addOption(new Option('--insecure-skip-tls-verify-backend').hideHelp())
+    .addOption(new Option('--pod-running-timeout <duration>').hideHelp())
+    .addHelpText('after', examples('taskplane logs hello', 'taskplane logs -f build', 'taskplane logs build --previous --tail 20', 'taskplane logs -f --timestamps --since 10m web', 'taskplane logs -l app=web --prefix'))
+    .action(async (task: string | undefined, _container: string | undefined, options: LogsOptions, command: Command) => {
       const { logs } = await import('../commands/logs.js');
       await session.withClient(connectionOf(command), (context) => logs(context, task, options));
     }));
