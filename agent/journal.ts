@@ -28,7 +28,7 @@ export interface AttemptStart extends AttemptId {
 /** How an attempt ended, with what the cgroups told before they went. */
 export type RecordedEnd = (Exit | Vanished) & { startError?: string };
 
-export type StopReason = 'DeadlineExceeded' | 'Deleted' | 'Fenced' | 'AgentStopped';
+export type StopReason = 'DeadlineExceeded' | 'Deleted' | 'Evicted' | 'Fenced' | 'AgentStopped';
 
 export type JournalFact =
   | ({ fact: 'start' } & AttemptStart)

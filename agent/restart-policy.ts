@@ -23,6 +23,8 @@ export interface RestartInput {
   spec: Pick<TaskSpec, 'restartPolicy' | 'backoffLimit' | 'activeDeadlineSeconds' | 'resources'>;
   /** Number of the attempt that ended. */
   attempt: number;
+  /** Attempts before it that evictions ended: they do not count against backoffLimit. */
+  evictions?: number;
   /** Ends in a row before this one that were followed by a delay. */
   delays: number;
   /** Milliseconds since the epoch after which nothing may start, if the task has a deadline. */
@@ -47,8 +49,9 @@ export function decide(input: RestartInput): Decision {
   if (end.stoppedFor === 'Deleted') return good ? succeed(what) : fail(reasonOf(end), `stopped because the task was deleted: ${what}`);
   if (policy === 'Never' || (policy === 'OnFailure' && good)) return good ? succeed(what) : fail(reasonOf(end), what);
   const max = attemptsMax(spec);
-  if (attempt >= max) {
-    return good ? succeed(`${what}; it was attempt ${attempt} of ${max}`) : fail('BackoffLimitExceeded', `${what}; it was attempt ${attempt} of ${max}`);
+  const used = attempt - (input.evictions ?? 0);
+  if (used >= max) {
+    return good ? succeed(`${what}; it was attempt ${used} of ${max}`) : fail('BackoffLimitExceeded', `${what}; it was attempt ${used} of ${max}`);
   }
   const healthy = end.startedAt !== undefined && end.finishedAt - end.startedAt >= healthyRunMs;
   const delays = healthy ? 1 : input.delays + 1;

@@ -10,25 +10,26 @@
 //                                                                                      finish, lost ▼
 //                                                          done ◄── server took or refused it ── reporting
 //
-// From outside come: newer versions of the task (a deletion, a new deadline), and orders: forget (the cluster does not
-// want this attempt any more: kill, say nothing), detach (the agent goes, the process stays), stop (agent and process go).
-// Every wait below ends when either arrives, and looks at the world anew.
+// From outside come newer versions of the task (a deletion, an eviction, a new deadline) and the agent's orders: wanted.ts. Every wait below
+// ends when either arrives, and looks at the world anew. An eviction stops what runs, or keeps it from starting, and is answered with a report.
 
 import type { TaskReport } from '../api/task-status.js';
 import { parseTimestamp } from '../api/meta.js';
 import type { Task, TaskSpec } from '../api/task.js';
-import { unitsOf, milliOf } from '../api/quantity.js';
 import { backoffMs } from '../lib/backoff.js';
 import type { Clock } from '../lib/clock.js';
-import { Deferred } from '../lib/deferred.js';
 import type { Logger } from '../lib/log.js';
-import { attemptKey, isVanished, MachineBusyError, StartError, type Driver, type Execution, type StartSpec, type Usage } from './driver.js';
+import { judge, type AttemptOutcome } from './attempt-outcome.js';
+import { attemptKey, MachineBusyError, StartError, type Driver, type Execution, type Usage } from './driver.js';
 import type { Fence } from './fence.js';
 import type { AttemptRecord, Journal, RecordedEnd, StopReason } from './journal.js';
 import { asLastAttempt, baseReport, endFields, type Attempt } from './reports.js';
 import { deadlineMessage, decide, reasonOf, type AttemptEnd } from './restart-policy.js';
 import type { Semaphore } from './semaphore.js';
+import { startSpecOf } from './start-spec.js';
 import type { Settlement } from './status-writer.js';
+import { supervise } from './supervise.js';
+import { Wanted } from './wanted.js';
 
 export interface RunnerContext {
   nodeName: string;
@@ -62,37 +63,29 @@ interface Round {
   delays: number;
 }
 
-type AttemptOutcome = { kind: 'ended'; end: AttemptEnd; usage: Usage | undefined } | { kind: 'lost'; reason: string; message: string } | { kind: 'unstarted' } | { kind: 'dropped' };
-
 export class TaskRunner {
   readonly uid: string;
   readonly bindings: number;
   readonly #context: RunnerContext;
   readonly #logger: Logger;
   readonly #recovered: Recovered | undefined;
-  #task: Task;
-  #changed = new Deferred<void>();
-  #order: 'forget' | 'detach' | 'stop' | undefined;
-  #stopGraceMs = 0;
+  readonly #wanted: Wanted;
   #execution: Execution | undefined;
-  #fenced = false;
-  /** Of any attempt of the task, wherever it ran; milliseconds since the epoch. */
-  #firstStartedAt: number | undefined;
   /** What a report last said about waiting, so that the same is not said twice. */
   #told = '';
 
   constructor(context: RunnerContext, task: Task, recovered?: Recovered) {
     this.#context = context;
-    this.#task = task;
     this.#recovered = recovered;
     this.uid = task.metadata.uid!;
     this.bindings = task.status?.bindings ?? 0;
-    this.#firstStartedAt = parseTimestamp(task.status?.firstStartTime) ?? recovered?.execution?.startedAt ?? recovered?.record.end?.startedAt;
+    const firstStartedAt = parseTimestamp(task.status?.firstStartTime) ?? recovered?.execution?.startedAt ?? recovered?.record.end?.startedAt;
+    this.#wanted = new Wanted({ clock: context.clock, task, firstStartedAt });
     this.#logger = context.logger.child({ task: `${task.metadata.namespace}/${task.metadata.name}` });
   }
 
   get task(): Task {
-    return this.#task;
+    return this.#wanted.task;
   }
 
   /** What runs now, for measuring. */
@@ -101,25 +94,20 @@ export class TaskRunner {
   }
 
   update(task: Task): void {
-    this.#task = task;
-    this.#wake();
+    this.#wanted.update(task);
   }
 
   forget(): void {
-    this.#order = 'forget';
-    this.#wake();
+    this.#wanted.forget();
   }
 
   detach(): void {
-    if (this.#order !== 'forget') this.#order = 'detach';
-    this.#wake();
+    this.#wanted.detach();
   }
 
   /** SIGTERM now, SIGKILL after the task's grace or `graceMsMax`, whichever is less; then reported as lost. */
   stop(graceMsMax: number): void {
-    this.#order ??= 'stop';
-    this.#stopGraceMs = graceMsMax;
-    this.#wake();
+    this.#wanted.stop(graceMsMax);
   }
 
   /** Resolves when nothing is left to do for this binding. */
@@ -130,6 +118,7 @@ export class TaskRunner {
       if (outcome.kind === 'dropped') return;
       if (outcome.kind === 'lost') return this.#final(round, { ...this.#report(round, 'Lost'), reason: outcome.reason, message: outcome.message });
       if (outcome.kind === 'unstarted') return this.#finishUnstarted(round);
+      if (outcome.kind === 'evicted') return this.#finishEvicted(round, outcome.end, outcome.usage);
       const next = await this.#afterEnd(round, outcome.end, outcome.usage);
       if (!next) return;
       round = next;
@@ -138,7 +127,7 @@ export class TaskRunner {
   }
 
   #firstRound(): Round {
-    const status = this.#task.status ?? {};
+    const status = this.task.status ?? {};
     const last = status.lastAttempt ? { last: status.lastAttempt } : {};
     const record = this.#recovered?.record;
     if (record) {
@@ -153,7 +142,7 @@ export class TaskRunner {
 
   /** Without a journal entry, an attempt that the server saw running cannot be found again, nor run again. */
   #begin(round: Round): Promise<AttemptOutcome> {
-    const { phase, startTime } = this.#task.status ?? {};
+    const { phase, startTime } = this.task.status ?? {};
     if (!startTime || phase === 'Scheduled') return this.#start(round);
     return Promise.resolve({ kind: 'lost', reason: 'Lost', message: `the agent of node ${this.#context.nodeName} has no memory of it: its data directory was lost` });
   }
@@ -161,53 +150,53 @@ export class TaskRunner {
   #resume(round: Round, recovered: Recovered): Promise<AttemptOutcome> {
     const key = this.#key(round);
     if (recovered.neverStarted) return this.#start(round);
-    const { phase, attempt } = this.#task.status ?? {};
+    const { phase, attempt } = this.task.status ?? {};
     if (recovered.execution && (phase !== 'Running' || attempt !== round.attempt.number)) this.#send(this.#report(round, 'Running'));
     if (recovered.execution) return this.#supervise(round, key, recovered.execution, recovered.record.stop);
-    return Promise.resolve(this.#judge(recovered.record.end!, recovered.record.stop));
+    return Promise.resolve(judge(recovered.record.end!, recovered.record.stop, this.#context.nodeName));
   }
 
   // waiting → running
 
   async #start(round: Round): Promise<AttemptOutcome> {
     const { journal, starts, driver, fence, clock } = this.#context;
-    const fenced = this.#task.spec.onNodeLost !== 'Wait';
+    const { fenced } = this.#wanted;
     for (let failures = 0; ; ) {
       const obstacle = this.#obstacle();
       if (obstacle) return obstacle;
       if (fenced && !fence.open) {
-        await Promise.race([fence.opened, this.#changed.promise]);
-        this.#rearm();
+        await Promise.race([fence.opened, this.#wanted.changed]);
+        this.#wanted.rearm();
         continue;
       }
       const env = await this.#environment(round);
       if (!env) {
-        await this.#until(clock.now() + backoffMs({ firstMs: 1_000, maxMs: 30_000, factor: 2 }, ++failures));
+        await this.#wanted.until(clock.now() + backoffMs({ firstMs: 1_000, maxMs: 30_000, factor: 2 }, ++failures));
         continue;
       }
       const release = await starts.acquire();
       try {
         if (this.#obstacle() || (fenced && !fence.open)) continue;
         const key = this.#key(round);
-        const { namespace, name } = baseReport(this.#task, round.attempt, 'Scheduled');
+        const { namespace, name } = baseReport(this.task, round.attempt, 'Scheduled');
         await journal.start({ uid: this.uid, bindings: this.bindings, attempt: round.attempt.number, tries: round.tries, namespace, name, fenced, delays: round.delays });
         if (this.#obstacle()) {
           journal.done(key);
           continue;
         }
-        const execution = await driver.start(this.#startSpec(key, env, fenced));
+        const execution = await driver.start(startSpecOf(this.task, key, env, fenced));
         release();
         this.#context.attemptStarted(key);
         round.attempt.startedAt = execution.startedAt;
-        this.#firstStartedAt ??= execution.startedAt;
-        this.#context.event(this.#task, 'Normal', 'Started', `started attempt ${round.attempt.number} on node ${this.#context.nodeName}`);
+        this.#wanted.firstStartedAt ??= execution.startedAt;
+        this.#context.event(this.task, 'Normal', 'Started', `started attempt ${round.attempt.number} on node ${this.#context.nodeName}`);
         this.#send(this.#report(round, 'Running'));
         return await this.#supervise(round, key, execution, undefined);
       } catch (error) {
         if (error instanceof MachineBusyError) {
           this.#sendWaiting(round, 'MachineBusy', error.message);
           release();
-          await this.#until(clock.now() + backoffMs({ firstMs: 250, maxMs: 10_000, factor: 2 }, ++failures));
+          await this.#wanted.until(clock.now() + backoffMs({ firstMs: 250, maxMs: 10_000, factor: 2 }, ++failures));
           continue;
         }
         return this.#unstartable(round, error);
@@ -219,16 +208,15 @@ export class TaskRunner {
 
   /** A reason not to start (any more). */
   #obstacle(): AttemptOutcome | undefined {
-    if (this.#order === 'forget' || this.#order === 'detach') return { kind: 'dropped' };
-    if (this.#order === 'stop') return { kind: 'dropped' };
-    const deadlineAt = this.#deadlineAt();
-    const late = deadlineAt !== undefined && this.#context.clock.now() >= deadlineAt;
-    return this.#task.metadata.deletionTimestamp || late ? { kind: 'unstarted' } : undefined;
+    const { order, deleted, isLate, evicted } = this.#wanted;
+    if (order) return { kind: 'dropped' };
+    if (deleted || isLate) return { kind: 'unstarted' };
+    return evicted ? { kind: 'evicted' } : undefined;
   }
 
   async #environment(round: Round): Promise<Record<string, string> | undefined> {
     try {
-      return await this.#context.environment(this.#task, round.attempt.number);
+      return await this.#context.environment(this.task, round.attempt.number);
     } catch (error) {
       if (error instanceof StartError) {
         // An unknown user is found out about again, and reported, by the driver.
@@ -248,129 +236,32 @@ export class TaskRunner {
     const key = this.#key(round);
     if (journal.attempts.has(key)) journal.end(key, end);
     this.#context.attemptEnded(key);
-    this.#context.event(this.#task, 'Warning', 'StartError', message);
-    return this.#judge(end, undefined);
-  }
-
-  #startSpec(key: string, env: Record<string, string>, fenced: boolean): StartSpec {
-    const { spec, metadata } = this.#task;
-    const { limits, requests } = spec.resources ?? {};
-    return {
-      key,
-      argv: spec.script === undefined ? [...(spec.command ?? []), ...(spec.args ?? [])] : [metadata.name ?? 'script', ...(spec.args ?? [])],
-      ...(spec.script === undefined ? {} : { script: spec.script }),
-      env,
-      ...(spec.workingDir === undefined ? {} : { workingDir: spec.workingDir }),
-      ...(spec.runAsUser === undefined ? {} : { runAsUser: spec.runAsUser }),
-      limits: {
-        ...(limits?.['memory'] === undefined ? {} : { memoryBytes: unitsOf(limits['memory']) }),
-        ...(limits?.['cpu'] === undefined ? {} : { cpuMilli: milliOf(limits['cpu']) }),
-      },
-      requests: requests?.['cpu'] === undefined ? {} : { cpuMilli: milliOf(requests['cpu']) },
-      fenced,
-      annotations: metadata.annotations ?? {},
-    };
+    this.#context.event(this.task, 'Warning', 'StartError', message);
+    return judge(end, undefined, this.#context.nodeName);
   }
 
   // running → ended
 
   async #supervise(round: Round, key: string, execution: Execution, stoppedBefore: StopReason | undefined): Promise<AttemptOutcome> {
-    const { clock, fence, journal } = this.#context;
+    const { clock, fence, journal, nodeName } = this.#context;
     this.#execution = execution;
-    let end: RecordedEnd | undefined;
-    void execution.ended.then((ended) => {
-      end = { ...ended, startedAt: execution.startedAt };
-      this.#wake();
-    });
-    const fenced = this.#task.spec.onNodeLost !== 'Wait';
-    const release = fenced
-      ? fence.guard(key, () => {
-          this.#fenced = true;
-          execution.kill();
-        })
-      : () => undefined;
-    let stop = stoppedBefore === undefined ? undefined : { reason: stoppedBefore, at: clock.now() };
-    let killed = false;
-    let answered: Task | undefined;
-    while (!end) {
-      if (this.#order === 'detach') {
-        execution.detach();
-        release();
-        return { kind: 'dropped' };
-      }
-      const now = clock.now();
-      const reason = this.#stopReason(now);
-      if (!stop && reason) {
-        stop = { reason, at: now };
-        journal.stop(key, reason);
-        this.#logger.info('stopping a task', { why: reason });
-        this.#context.event(this.#task, 'Normal', 'Killing', `stopping attempt ${round.attempt.number}: ${reason}`);
-        execution.terminate();
-      }
-      // Taken for lost with its node, and kept for it. While we are not present, it would only be taken for lost again.
-      if (!stop && this.#task.status?.phase === 'Unknown' && answered !== this.#task) {
-        if (fence.open) {
-          answered = this.#task;
-          this.#send(this.#report(round, 'Running'));
-        } else void fence.opened.then(() => this.#wake());
-      }
-      const killAt = stop && stop.at + this.#graceMs();
-      if (!killed && (this.#order === 'forget' || (killAt !== undefined && now >= killAt))) {
-        killed = true;
-        execution.kill();
-      }
-      await this.#until(killed ? undefined : (killAt ?? this.#deadlineAt()));
-    }
-    this.#execution = undefined;
-    release();
-    this.#context.attemptEnded(key);
-    if (this.#order === 'forget') {
-      journal.done(key);
-      return { kind: 'dropped' };
-    }
-    // Killed by the watchdog while this process was held up.
-    const killedFromOutside = fenced && !fence.open && (isVanished(end) || end.killed === true);
-    if ((this.#fenced || killedFromOutside) && !stop) {
-      stop = { reason: 'Fenced', at: clock.now() };
-      journal.stop(key, 'Fenced');
-    }
-    journal.end(key, end);
-    return this.#judge(end, stop?.reason);
-  }
-
-  #stopReason(now: number): StopReason | undefined {
-    if (this.#task.metadata.deletionTimestamp) return 'Deleted';
-    const deadlineAt = this.#deadlineAt();
-    if (deadlineAt !== undefined && now >= deadlineAt) return 'DeadlineExceeded';
-    return this.#order === 'stop' ? 'AgentStopped' : undefined;
-  }
-
-  #graceMs(): number {
-    const { spec, metadata } = this.#task;
-    const ownMs = ((metadata.deletionTimestamp ? metadata.deletionGracePeriodSeconds : undefined) ?? spec.terminationGracePeriodSeconds ?? 30) * 1000;
-    return this.#order === 'stop' ? Math.min(ownMs, this.#stopGraceMs) : ownMs;
-  }
-
-  /** What an end means, given why the agent stopped it, if it did. */
-  #judge(end: RecordedEnd, stop: StopReason | undefined): AttemptOutcome {
-    const wasKilled = isVanished(end) || end.killed === true;
-    if (stop === 'AgentStopped') return { kind: 'lost', reason: 'AgentStopped', message: 'stopped together with the agent of its node' };
-    if (stop === 'Fenced' && wasKilled) return { kind: 'lost', reason: 'NodeLost', message: `node ${this.#context.nodeName} lost touch with the API server and stopped it` };
-    if (isVanished(end) && !stop) return { kind: 'lost', reason: 'Lost', message: 'its process is gone without an exit code: the machine was restarted, or everything was killed from outside' };
-    const ended = isVanished(end) ? { exitCode: 137, signal: 'SIGKILL', oomKilled: false, finishedAt: end.finishedAt } : end;
-    return {
-      kind: 'ended',
-      end: {
-        exitCode: ended.exitCode,
-        ...(ended.signal ? { signal: ended.signal } : {}),
-        ...(end.startError === undefined ? {} : { startError: end.startError }),
-        oomKilled: ended.oomKilled,
-        ...(stop === 'Deleted' || stop === 'DeadlineExceeded' ? { stoppedFor: stop } : {}),
-        ...(end.startedAt === undefined ? {} : { startedAt: end.startedAt }),
-        finishedAt: Math.round(ended.finishedAt),
+    const over = await supervise({
+      key,
+      execution,
+      wanted: this.#wanted,
+      stoppedBefore,
+      fence,
+      journal,
+      clock,
+      logger: this.#logger,
+      onStop: (reason) => this.#context.event(this.task, 'Normal', 'Killing', `stopping attempt ${round.attempt.number}: ${reason}`),
+      sayRunning: () => this.#send(this.#report(round, 'Running')),
+      onEnd: () => {
+        this.#execution = undefined;
+        this.#context.attemptEnded(key);
       },
-      usage: end.usage,
-    };
+    });
+    return over === 'dropped' ? { kind: 'dropped' } : judge(over.end, over.stop, nodeName);
   }
 
   // ended → backoff | reporting
@@ -379,46 +270,62 @@ export class TaskRunner {
   async #afterEnd(round: Round, end: AttemptEnd, usage: Usage | undefined): Promise<Round | undefined> {
     let told = false;
     for (;;) {
-      const deadlineAt = this.#deadlineAt();
-      const deletedMeanwhile = this.#task.metadata.deletionTimestamp && !end.stoppedFor ? ({ stoppedFor: 'Deleted' } as const) : {};
-      const decision = decide({ end: { ...end, ...deletedMeanwhile }, spec: this.#task.spec as TaskSpec, attempt: round.attempt.number, delays: round.delays, ...(deadlineAt === undefined ? {} : { deadlineAt }) });
+      const { deadlineAt, deleted, evicted, task } = this.#wanted;
+      const deletedMeanwhile = deleted && !end.stoppedFor ? ({ stoppedFor: 'Deleted' } as const) : {};
+      const decision = decide({
+        end: { ...end, ...deletedMeanwhile },
+        spec: task.spec as TaskSpec,
+        attempt: round.attempt.number,
+        evictions: task.status?.evictions ?? 0,
+        delays: round.delays,
+        ...(deadlineAt === undefined ? {} : { deadlineAt }),
+      });
       if (decision.action === 'finish') {
-        if (decision.phase === 'Failed') this.#context.event(this.#task, 'Warning', decision.reason, decision.message);
+        if (decision.phase === 'Failed') this.#context.event(this.task, 'Warning', decision.reason, decision.message);
         await this.#final(round, { ...this.#report(round, decision.phase), ...endFields(end, usage), reason: decision.reason, message: decision.message });
+        return undefined;
+      }
+      if (evicted) {
+        await this.#final(round, { ...this.#report(round, 'Evicted'), ...endFields(end, usage), reason: reasonOf(end), message: `evicted from node ${this.#context.nodeName} between two attempts` });
         return undefined;
       }
       if (!told) {
         told = true;
-        this.#context.event(this.#task, 'Warning', 'BackOff', decision.message);
+        this.#context.event(this.task, 'Warning', 'BackOff', decision.message);
         this.#send({ ...this.#report(round, 'Scheduled'), ...endFields(end, usage), reason: decision.reason, message: decision.message });
       }
-      if (this.#order === 'forget') this.#context.journal.done(this.#key(round));
-      if (this.#order) return undefined;
+      const { order } = this.#wanted;
+      if (order === 'forget') this.#context.journal.done(this.#key(round));
+      if (order) return undefined;
       if (this.#context.clock.now() >= decision.atMs) {
         this.#context.journal.done(this.#key(round));
         const last = asLastAttempt(round.attempt, end, reasonOf(end), this.#context.nodeName);
         return { attempt: { number: round.attempt.number + 1, last }, tries: 0, delays: decision.delays };
       }
-      await this.#until(decision.atMs);
+      await this.#wanted.until(decision.atMs);
     }
   }
 
   #finishUnstarted(round: Round): Promise<void> {
-    const deleted = Boolean(this.#task.metadata.deletionTimestamp);
+    const { deleted } = this.#wanted;
     return this.#final(round, {
       ...this.#report(round, 'Failed'),
       reason: deleted ? 'Deleted' : 'DeadlineExceeded',
-      message: deleted ? 'deleted before it was started' : deadlineMessage(this.#task.spec),
+      message: deleted ? 'deleted before it was started' : deadlineMessage(this.task.spec),
     });
+  }
+
+  #finishEvicted(round: Round, end: AttemptEnd | undefined, usage: Usage | undefined): Promise<void> {
+    return this.#final(round, { ...this.#report(round, 'Evicted'), ...(end ? endFields(end, usage) : {}), reason: 'Evicted', message: `evicted from node ${this.#context.nodeName}` });
   }
 
   /** The last report: resolves when the server knows it, or when the agent goes (the journal then brings it back). */
   async #final(round: Round, report: TaskReport): Promise<void> {
     const settled = this.#context.submit(report).then(() => true);
     for (;;) {
-      if (this.#order === 'forget' || (await Promise.race([settled, this.#changed.promise]))) break;
-      if (this.#order === 'detach') return;
-      this.#rearm();
+      if (this.#wanted.order === 'forget' || (await Promise.race([settled, this.#wanted.changed]))) break;
+      if (this.#wanted.order === 'detach') return;
+      this.#wanted.rearm();
     }
     const key = this.#key(round);
     if (this.#context.journal.attempts.has(key)) this.#context.journal.done(key);
@@ -427,7 +334,8 @@ export class TaskRunner {
   // common
 
   #report(round: Round, phase: TaskReport['phase']): TaskReport {
-    return baseReport(this.#task, { ...round.attempt, ...(this.#firstStartedAt === undefined ? {} : { firstStartedAt: this.#firstStartedAt }) }, phase);
+    const { task, firstStartedAt } = this.#wanted;
+    return baseReport(task, { ...round.attempt, ...(firstStartedAt === undefined ? {} : { firstStartedAt }) }, phase);
   }
 
   /** Why the attempt does not start; said once. */
@@ -435,7 +343,7 @@ export class TaskRunner {
     if (this.#told === message) return;
     this.#told = message;
     this.#logger.warn('a task cannot be started now; trying again', { reason, error: message });
-    this.#context.event(this.#task, 'Warning', reason, message);
+    this.#context.event(this.task, 'Warning', reason, message);
     this.#send({ ...this.#report(round, 'Scheduled'), reason, message });
   }
 
@@ -445,29 +353,7 @@ export class TaskRunner {
     });
   }
 
-  #deadlineAt(): number | undefined {
-    const { activeDeadlineSeconds } = this.#task.spec;
-    return activeDeadlineSeconds === undefined || this.#firstStartedAt === undefined ? undefined : this.#firstStartedAt + activeDeadlineSeconds * 1000;
-  }
-
   #key(round: Round): string {
     return attemptKey({ uid: this.uid, bindings: this.bindings, attempt: round.attempt.number }, round.tries);
   }
-
-  #wake(): void {
-    this.#changed.resolve();
-  }
-
-  #rearm(): void {
-    this.#changed = new Deferred();
-  }
-
-  /** Waits for the time (milliseconds since the epoch; absent: for ever) or for anything to change. */
-  async #until(at: number | undefined): Promise<void> {
-    const timer = at === undefined ? undefined : this.#context.clock.timer(at - this.#context.clock.now(), () => this.#wake());
-    await this.#changed.promise;
-    timer?.cancel();
-    this.#rearm();
-  }
 }
-
