@@ -25,12 +25,12 @@ export interface SchemaNode {
   anyOf?: readonly SchemaNode[];
   'x-kubernetes-preserve-unknown-fields'?: boolean;
   'x-kubernetes-int-or-string'?: boolean;
-  /** How writers share a list: as one whole (the default), as a set, or item by item. */
-  'x-kubernetes-list-type'?: 'atomic' | 'set' | 'map';
+  /** How writers share a list: atomic, as one whole (the default), set, or map, item by item. */
+  'x-kubernetes-list-type'?: string;
   /** The fields that name an item of a list of type map. */
   'x-kubernetes-list-map-keys'?: readonly string[];
-  /** How writers share a mapping: field by field (the default) or as one whole. */
-  'x-kubernetes-map-type'?: 'atomic' | 'granular';
+  /** How writers share a mapping: granular, field by field (the default), or atomic, as one whole. */
+  'x-kubernetes-map-type'?: string;
   [keyword: string]: unknown;
 }
 
@@ -48,8 +48,8 @@ export interface SchemaRules {
   prune(value: unknown): void;
   /** Fills in defaults, in place, wherever the object that holds them is present. */
   applyDefaults(value: unknown): void;
-  /** What OpenAPI publishes, where that is not the root in another dialect. */
-  openApi?(version: 2 | 3): SchemaNode;
+  /** What OpenAPI v2 publishes, which says less; absent: the root. */
+  openApiV2?(): SchemaNode;
 }
 
 export class ObjectSchema implements SchemaRules {

@@ -42,10 +42,12 @@ export class BulkService {
 
   /** Body TaskBulk. @throws ApiError BadRequest when the body as a whole cannot be read */
   async create(caller: Caller, body: unknown, options: WriteOptions): Promise<BulkOutcome[]> {
+    // Who owns which field is not kept for what comes in bulk: docs/decisions/0006-field-management.md.
+    const { fieldManager: _fieldManager, ...untracked } = options;
     return outcomes(readTaskBulk(body), async (item) => {
       const namespace = isMapping(item) && isMapping(item['metadata']) ? (item['metadata']['namespace'] ?? defaultNamespace) : defaultNamespace;
       if (typeof namespace !== 'string') throw badRequest('metadata.namespace must be a string');
-      const { name, resourceVersion } = await this.options.creator.create(caller, { kind: taskKind, namespace }, item as KubeObject, options);
+      const { name, resourceVersion } = await this.options.creator.create(caller, { kind: taskKind, namespace }, item as KubeObject, untracked);
       return { code: 201, name, ...(resourceVersion ? { resourceVersion } : {}) };
     });
   }

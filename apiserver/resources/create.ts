@@ -1,14 +1,16 @@
 // create.ts: from a client's new object to the one that is stored.
 
-import { alreadyExists, badRequest } from '../../api/errors.js';
+import { alreadyExists, badRequest, type FieldProblem } from '../../api/errors.js';
 import type { KindDefinition } from '../../api/kind.js';
-import { timestamp, type KubeObject, type ObjectMeta } from '../../api/meta.js';
+import { timestamp, type KubeObject, type ManagedFieldsEntry, type ObjectMeta } from '../../api/meta.js';
 import { namespaceKind } from '../../api/namespace.js';
 import { applyDefaults } from '../../api/validation.js';
 import type { Clock } from '../../lib/clock.js';
 import type { Random } from '../../lib/random.js';
 import { encodeObject } from '../storage/entry.js';
 import { decodeObject, isEmpty, isMapping, ownerProblems, refuseInvalid, settleNamespace } from './admission.js';
+import { readSent } from './managed-fields/entries.js';
+import { ownersAfterWrite } from './managed-fields/ordinary-write.js';
 import type { Mutator } from './mutator.js';
 import { refuseClosedNamespace } from './namespaces.js';
 import type { ObjectCache } from './object-cache.js';
@@ -38,8 +40,9 @@ export interface Created {
 export class Creator {
   constructor(private readonly options: { cache: ObjectCache; mutator: Mutator; clock: Clock; random: Random }) {}
 
-  async create(caller: Caller, target: Target, body: KubeObject, options: WriteOptions): Promise<Created> {
-    const object = this.prepare(caller, target, body, options);
+  /** @param owners of the fields of an object that is applied; of any other the writer has them all */
+  async create(caller: Caller, target: Target, body: KubeObject, options: WriteOptions, owners?: ManagedFieldsEntry[]): Promise<Created> {
+    const object = this.prepare(caller, target, body, options, owners);
     await this.#refuseClosedNamespace(target, object);
     return this.#store(target, object, options.dryRun ?? false);
   }
@@ -48,16 +51,23 @@ export class Creator {
    * The object as it would be stored, except for a generated name.
    * @throws ApiError BadRequest, Forbidden, Invalid
    */
-  prepare(caller: Caller, target: Target, body: unknown, options: WriteOptions): KubeObject {
+  prepare(caller: Caller, target: Target, body: unknown, options: WriteOptions, owners?: ManagedFieldsEntry[]): KubeObject {
     const { kind } = target;
     const decoded = withoutServersFields(kind, decodeObject(caller, kind, body, options.fieldValidation));
     if (isMapping(decoded.metadata) && decoded.metadata.resourceVersion) throw badRequest('resourceVersion should not be set on objects to be created');
     settleNamespace(target, decoded);
     const now = this.options.clock.now();
+    const problems: FieldProblem[] = [];
+    const sent = isMapping(decoded.metadata) ? readSent(decoded.metadata.managedFields, undefined, problems) : 'stored';
     if (isMapping(decoded.metadata)) decoded.metadata = this.#newMetadata(decoded.metadata, now);
     applyDefaults(kind, decoded);
     const ofCreation = kind.validateCreate && kind.schema.problems(decoded).length === 0 ? kind.validateCreate(decoded) : [];
-    refuseInvalid(kind, decoded, [...ownerProblems(decoded.metadata), ...ofCreation]);
+    refuseInvalid(kind, decoded, [...problems, ...ownerProblems(decoded.metadata), ...ofCreation]);
+
+    // Before the server adds what is nobody's.
+    const { fieldManager } = options;
+    const managedFields = owners ?? (fieldManager === undefined ? undefined : ownersAfterWrite(kind, undefined, decoded, sent, { manager: fieldManager, now }));
+    if (managedFields) decoded.metadata.managedFields = managedFields;
 
     const strategy = strategyOf(kind);
     strategy.refuseWrite?.({ ...target, name: decoded.metadata.name ?? '' });

@@ -9,7 +9,7 @@ import { applyJsonPatch } from './patches/json-patch.js';
 import { applyMergePatch } from './patches/merge-patch.js';
 import { applyStrategicMergePatch } from './patches/strategic-merge-patch.js';
 import type { Caller, ObjectTarget, PatchType, WriteOptions } from './service.js';
-import { planUpdate } from './update.js';
+import { planUpdate, type Ownership } from './update.js';
 
 /**
  * The patch as a function of the stored object.
@@ -27,10 +27,8 @@ export function patcherOf(kind: KindDefinition, type: PatchType, patch: unknown)
       if (kind.group !== '') throw unsupported(`strategic merge patches are for kinds of the core group; send ${kind.plural} a merge patch or a JSON patch`);
       refuseNoMapping(patch);
       return (document) => applyStrategicMergePatch(document, patch);
-    case 'application/apply-patch+yaml':
-      throw unsupported('Server-side apply is not available on this server; use client-side apply (kubectl apply without --server-side)');
     default:
-      throw unsupported(`the body of the request was in an unknown format - accepted media types include: application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json`);
+      throw unsupported(`the body of the request was in an unknown format - accepted media types include: application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json, application/apply-patch+yaml`);
   }
 }
 
@@ -38,12 +36,12 @@ export function patcherOf(kind: KindDefinition, type: PatchType, patch: unknown)
  * @param caller warned of unknown fields each time this is called
  * @throws ApiError as a PUT, or what the patch itself has wrong
  */
-export function planPatch(caller: Caller, target: ObjectTarget, stored: KubeObject, patcher: (document: KubeObject) => unknown, options: WriteOptions): Step {
+export function planPatch(caller: Caller, target: ObjectTarget, stored: KubeObject, patcher: (document: KubeObject) => unknown, options: WriteOptions, ownership?: Ownership): Step {
   const patched = patcher(stored);
   if (!isMapping(patched)) throw badRequest(`the patch leaves no object of kind ${target.kind.kind}`);
   // decodeObject copies, so that nothing of the stored object is in what planUpdate changes.
   const desired = decodeObject(caller, target.kind, patched, options.fieldValidation);
-  return planUpdate(target, stored, desired);
+  return planUpdate(target, stored, desired, ownership);
 }
 
 function refuseNoMapping(patch: unknown): void {

@@ -10,22 +10,28 @@ import type { Clock } from '../../lib/clock.js';
 import type { Random } from '../../lib/random.js';
 import type { Store } from '../storage/store.js';
 import { copyOf, decodeObject, isMapping, settleNamespace } from './admission.js';
+import { appliersName, planApply, readConfig, refuseNew } from './apply.js';
 import { Creator } from './create.js';
 import { planDelete } from './delete.js';
+import type { Writer } from './managed-fields/entries.js';
+import { ownersOfApplied } from './managed-fields/server-side-apply.js';
 import { Mutator, type Mutated, type Plan, type Step } from './mutator.js';
 import type { ObjectCache } from './object-cache.js';
 import { patcherOf, planPatch } from './patch.js';
 import { Reader } from './read.js';
 import { objectStoreKey, storedKind } from './registry-keys.js';
-import type { Caller, DeleteOptions, ListQuery, ListReply, ObjectTarget, PatchType, ReadOptions, Rendered, ResourceService, Target, WatchQuery, WatchSink, WriteOptions } from './service.js';
+import type { ApplyOptions, Caller, DeleteOptions, ListQuery, ListReply, ObjectTarget, PatchType, ReadOptions, Rendered, ResourceService, Target, WatchQuery, WatchSink, WriteOptions } from './service.js';
 import { withClientErrors } from './store-errors.js';
 import { asServed, planOnStored } from './stored-view.js';
 import { strategyOf } from './strategies/index.js';
-import { planUpdate } from './update.js';
+import { planUpdate, type Ownership } from './update.js';
 import { startWatch } from './watch.js';
 
 /** Objects that one deletecollection works on at a time. */
 const deletionsAtOnce = 256;
+
+/** How often an apply looks again when the object comes and goes. */
+const appliesMax = 8;
 
 export interface ResourceServiceOptions {
   cache: ObjectCache;
@@ -73,22 +79,46 @@ export class StoredResourceService implements ResourceService {
       desired.metadata.name ??= target.name;
       if (desired.metadata.name !== target.name) throw badRequest(`the name of the object (${desired.metadata.name}) does not match the name on the URL (${target.name})`);
     }
-    return (await this.#mutate(target, (stored) => permitted(caller, target, stored, planUpdate(target, stored, copyOf(desired))), options)).rendered;
+    return (await this.#mutate(target, (stored) => permitted(caller, target, stored, planUpdate(target, stored, copyOf(desired), this.#ownership(target, options))), options)).rendered;
   }
 
-  async patch(caller: Caller, target: ObjectTarget, type: PatchType, patch: unknown, options: WriteOptions & { force?: boolean }): Promise<Rendered> {
+  async patch(caller: Caller, target: ObjectTarget, type: PatchType, patch: unknown, options: ApplyOptions): Promise<Rendered> {
+    if (type === 'application/apply-patch+yaml') return (await this.apply(caller, target, patch, options)).rendered;
     refuseWrite(target, 'patch');
     const patcher = patcherOf(target.kind, type, patch);
-    const warned = new Set<string>();
-    const once: Caller = {
-      user: caller.user,
-      warn(message) {
-        if (warned.has(message)) return;
-        warned.add(message);
-        caller.warn(message);
-      },
-    };
-    return (await this.#mutate(target, (stored) => permitted(caller, target, stored, planPatch(once, target, stored, patcher, options)), options)).rendered;
+    const once = warnedOnce(caller);
+    const ownership = this.#ownership(target, options);
+    return (await this.#mutate(target, (stored) => permitted(caller, target, stored, planPatch(once, target, stored, patcher, options, ownership)), options)).rendered;
+  }
+
+  async apply(caller: Caller, target: ObjectTarget, config: unknown, options: ApplyOptions): Promise<{ rendered: Rendered; created: boolean }> {
+    refuseWrite(target, 'patch');
+    const writer = this.#writer(target, appliersName(options.fieldManager));
+    const wanted = readConfig(target, config);
+    for (let tries = 0; ; tries++) {
+      try {
+        const plan: Plan = (stored) => permitted(caller, target, stored, planApply(target, stored, wanted, writer, options.force ?? false));
+        return { rendered: (await this.#mutate(target, plan, options)).rendered, created: false };
+      } catch (error) {
+        if (!isReason(error, 'NotFound') || target.subresource !== undefined || tries >= appliesMax) throw error;
+      }
+      try {
+        refuseNew(target, wanted);
+        const { rendered } = await this.creator.create(caller, target, wanted, options, ownersOfApplied(target.kind, wanted, writer));
+        return { rendered, created: true };
+      } catch (error) {
+        // Somebody was faster: there is an object now, to be merged with.
+        if (!isReason(error, 'AlreadyExists') || tries >= appliesMax) throw error;
+      }
+    }
+  }
+
+  #writer({ subresource }: ObjectTarget, manager: string): Writer {
+    return { manager, now: this.#options.clock.now(), ...(subresource ? { subresource } : {}) };
+  }
+
+  #ownership(target: ObjectTarget, { fieldManager }: WriteOptions): Ownership | undefined {
+    return fieldManager === undefined ? undefined : { writer: this.#writer(target, fieldManager) };
   }
 
   async delete(_caller: Caller, target: ObjectTarget, options: DeleteOptions): Promise<Rendered | Status> {
@@ -133,6 +163,19 @@ export class StoredResourceService implements ResourceService {
     const mutated = await this.mutator.mutate({ kind, name, key }, planOnStored(kind, plan), options);
     return kind.storedAs ? { ...mutated, rendered: asServed(kind, mutated.rendered) } : mutated;
   }
+}
+
+/** A plan may be made several times; what it warns of is said once. */
+function warnedOnce(caller: Caller): Caller {
+  const warned = new Set<string>();
+  return {
+    user: caller.user,
+    warn(message) {
+      if (warned.has(message)) return;
+      warned.add(message);
+      caller.warn(message);
+    },
+  };
 }
 
 /** @throws ApiError Forbidden for what the caller may not write into the object */

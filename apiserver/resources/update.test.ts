@@ -192,10 +192,9 @@ describe('update and patch', () => {
     expect(await refusal(patch(merge, { spec: { bogus: 1 } }, { fieldValidation: 'Strict' }))).toEqual([400, expect.stringContaining('strict decoding error: unknown field "spec.bogus"')]);
   });
 
-  it('takes strategic merge patches for kinds of the core group only, and no server-side apply', async () => {
+  it('takes strategic merge patches for kinds of the core group only', async () => {
     await cluster.createTask('a');
     expect(await refusal(patch(strategic, {}))).toEqual([415, expect.stringContaining('send tasks a merge patch')]);
-    expect(await refusal(patch('application/apply-patch+yaml', {}))).toEqual([415, expect.stringContaining('Server-side apply is not available')]);
     await cluster.createNode('n');
     const node = await patch(strategic, { spec: { unschedulable: true } }, { kind: nodeKind, name: 'n' });
     expect(node.spec).toEqual({ unschedulable: true });

@@ -13,6 +13,9 @@ import type { KindDefinition } from '../../api/kind.js';
 import type { KubeObject, ObjectMeta } from '../../api/meta.js';
 import { applyDefaults, objectProblems } from '../../api/validation.js';
 import { finalizerProblems, isEmpty, isMapping, ownerProblems, refuseInvalid } from './admission.js';
+import { readSent, type Managers, type Sent, type Writer } from './managed-fields/entries.js';
+import { ownersAfterWrite, withOwners } from './managed-fields/ordinary-write.js';
+import { ownersAfterApply } from './managed-fields/server-side-apply.js';
 import type { Step } from './mutator.js';
 import type { ObjectTarget } from './service.js';
 import { strategyOf } from './strategies/index.js';
@@ -20,15 +23,29 @@ import { strategyOf } from './strategies/index.js';
 /** Metadata that a client may change. */
 const clientMetadata = ['labels', 'annotations', 'ownerReferences', 'finalizers'] as const;
 
+/** Whose the fields are after the write: the writer of an ordinary one, or what an apply has made of the owners. Absent: nobody keeps track. */
+export interface Ownership {
+  readonly writer: Writer;
+  readonly applied?: Managers;
+}
+
 /**
  * @param desired what the client wants; changed in place
  * @throws ApiError Conflict for another resourceVersion or uid, Invalid with every problem
  */
-export function planUpdate(target: ObjectTarget, stored: KubeObject, desired: KubeObject): Step {
+export function planUpdate(target: ObjectTarget, stored: KubeObject, desired: KubeObject, ownership?: Ownership): Step {
   const { kind, subresource } = target;
   if (isMapping(desired.metadata)) refuseOutdated(kind, stored, desired.metadata);
-  const next = subresource === 'status' ? withStatus(kind, stored, desired) : withMain(kind, stored, desired);
-  return settled(kind, stored, next);
+  if (subresource === 'status') return settled(kind, stored, owned(kind, stored, withStatus(kind, stored, desired), 'stored', ownership));
+  const problems: FieldProblem[] = [];
+  const sent = ownership && !ownership.applied && isMapping(desired.metadata) ? readSent(desired.metadata.managedFields, stored.metadata.managedFields, problems) : 'stored';
+  return settled(kind, stored, owned(kind, stored, withMain(kind, stored, desired, problems), sent, ownership));
+}
+
+function owned(kind: KindDefinition, stored: KubeObject, next: KubeObject, sent: Sent, ownership: Ownership | undefined): KubeObject {
+  if (!ownership) return next;
+  const { writer, applied } = ownership;
+  return withOwners(next, applied ? ownersAfterApply(kind, stored, next, applied, writer) : ownersAfterWrite(kind, stored, next, sent, writer));
 }
 
 /** What to do so that `next` takes the place of `stored`: an object that waits only for its deletion goes. */
@@ -67,7 +84,7 @@ function withStatus(kind: KindDefinition, stored: KubeObject, desired: KubeObjec
   return next;
 }
 
-function withMain(kind: KindDefinition, stored: KubeObject, desired: KubeObject): KubeObject {
+function withMain(kind: KindDefinition, stored: KubeObject, desired: KubeObject, problems: readonly FieldProblem[]): KubeObject {
   const { metadata } = desired;
   if (!isMapping(metadata)) refuseInvalid(kind, desired);
   const immutable = immutableProblems(metadata, stored.metadata);
@@ -85,6 +102,7 @@ function withMain(kind: KindDefinition, stored: KubeObject, desired: KubeObject)
   const shapeIsRight = kind.schema.problems(complete).length === 0;
   if (shapeIsRight) strategy.prepareForUpdate?.(complete, stored);
   const more = [
+    ...problems,
     ...immutable,
     ...ownerProblems(complete.metadata),
     ...(shapeIsRight ? [...finalizerProblems(complete.metadata, stored.metadata), ...(kind.validateUpdate?.(complete, stored) ?? [])] : []),
