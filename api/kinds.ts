@@ -1,6 +1,7 @@
 // kinds.ts: the table of kinds. Everything generic (REST, discovery, tables, OpenAPI, CLI) reads it.
 
 import { configMapKind, secretKind } from './config.js';
+import { customResourceDefinitionKind } from './custom-resource-definition.js';
 import { eventKind } from './event.js';
 import { eventV1Kind } from './event-v1.js';
 import { apiVersionOf, type KindDefinition } from './kind.js';
@@ -14,7 +15,7 @@ import { taskKind } from './task.js';
 
 /** In the order of discovery: the core group first. */
 export const kinds: readonly KindDefinition[] = [
-  namespaceKind, nodeKind, configMapKind, secretKind, eventKind, podKind, serviceKind, leaseKind, eventV1Kind, taskKind, ...reviewKinds,
+  namespaceKind, nodeKind, configMapKind, secretKind, eventKind, podKind, serviceKind, leaseKind, eventV1Kind, taskKind, ...reviewKinds, customResourceDefinitionKind,
 ];
 
 const byPlural = new Map(kinds.map((kind) => [`${kind.group}/${kind.version}/${kind.plural}`, kind]));
