@@ -31,6 +31,12 @@ export interface Writer {
   readonly now: number;
 }
 
+/** A field that another manager has. */
+export interface Conflict {
+  readonly entry: ManagerEntry;
+  readonly path: readonly string[];
+}
+
 const managerLengthMax = 128;
 const subresourceLengthMax = 256;
 /** Entries of updates that an object keeps; the oldest are put together beyond it. */

@@ -189,6 +189,8 @@ export function fieldElement(name: string): string {
 
 /** @param keys names and values of the fields that name the item */
 export function keyElement(keys: Readonly<Record<string, unknown>>): string {
+  const names = Object.keys(keys);
+  if (names.length === 1) return `k:{${JSON.stringify(names[0])}:${JSON.stringify(keys[names[0]!])}}`;
   return `k:${JSON.stringify(Object.fromEntries(Object.entries(keys).toSorted(([a], [b]) => (a < b ? -1 : 1))))}`;
 }
 

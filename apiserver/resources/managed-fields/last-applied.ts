@@ -8,11 +8,10 @@ import type { KubeObject } from '../../../api/meta.js';
 import { annotationBytesMax } from '../../../api/validation.js';
 import { isMapping, withoutNulls } from '../admission.js';
 import { compare } from './compare.js';
-import type { Writer } from './entries.js';
+import type { Conflict, Writer } from './entries.js';
 import { difference, emptySet, has, union, type FieldSet } from './field-set.js';
 import { fieldsOf } from './fields-of.js';
 import { ownable } from './ordinary-write.js';
-import type { Conflict } from './server-side-apply.js';
 
 const annotation = 'kubectl.kubernetes.io/last-applied-configuration';
 const kubectl = 'kubectl';

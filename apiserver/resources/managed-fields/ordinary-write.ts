@@ -7,7 +7,7 @@ import { compare, type Comparison } from './compare.js';
 import { capUpdaters, encoded, identityOf, managersOf, newEntry, type Managers, type Sent, type Writer } from './entries.js';
 import { difference, emptySet, intersection, isEmptySet, union, type FieldSet } from './field-set.js';
 import { fieldsOf } from './fields-of.js';
-import { interned } from './interned.js';
+import { internedFields } from './interned.js';
 
 /**
  * The entries of `after`: what was changed or added is the writer's and nobody else's, what was removed is nobody's.
@@ -28,14 +28,12 @@ export function ownersAfterWrite(kind: KindDefinition, before: KubeObject | unde
   return encoded(managers);
 }
 
-/** The commonest write of all, in one walk. */
+/** The commonest write of all. */
 function ownersOfNew(kind: KindDefinition, object: KubeObject, writer: Writer): ManagedFieldsEntry[] | undefined {
-  const fields = interned(allAdded(kind, object));
+  const schema = kind.schema.root;
+  const own = ownable(kind, object, undefined);
+  const fields = internedFields(schema, own, () => compare(schema, { metadata: {} }, own).added);
   return isEmptySet(fields) ? undefined : [newEntry(writer, 'Update', apiVersionOf(kind), fields)];
-}
-
-function allAdded(kind: KindDefinition, object: KubeObject): FieldSet {
-  return compare(kind.schema.root, { metadata: {} }, ownable(kind, object, undefined)).added;
 }
 
 /** Puts the differences into the entries, in place. Whether there was anything to put. */

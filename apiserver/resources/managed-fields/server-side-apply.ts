@@ -9,7 +9,7 @@ import { ApiError, type StatusCause } from '../../../api/errors.js';
 import { apiVersionOf, type KindDefinition } from '../../../api/kind.js';
 import type { KubeObject, ManagedFieldsEntry } from '../../../api/meta.js';
 import { compare } from './compare.js';
-import { encoded, identityOf, managersOf, newEntry, sameOwners, type ManagerEntry, type Managers, type Writer } from './entries.js';
+import { encoded, identityOf, managersOf, newEntry, sameOwners, type Conflict, type ManagerEntry, type Managers, type Writer } from './entries.js';
 import { difference, emptySet, intersection, isEmptySet, pathsOf, pathText, union, type FieldSet } from './field-set.js';
 import { fieldsOf, withNamedFields } from './fields-of.js';
 import { merge, withoutFields } from './merge.js';
@@ -23,11 +23,6 @@ export interface Applied {
   /** The object as it is wanted; parts of the live one and of the configuration are in it. */
   readonly object: KubeObject;
   readonly managers: Managers;
-}
-
-export interface Conflict {
-  readonly entry: ManagerEntry;
-  readonly path: readonly string[];
 }
 
 /** @throws ApiError Conflict that names every field of others which the configuration would change */

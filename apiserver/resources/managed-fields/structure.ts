@@ -126,7 +126,8 @@ export function indexed(structure: ListStructure, items: readonly unknown[]): In
   return { elements, places };
 }
 
-function elementOrNone(structure: ListStructure, item: unknown): string | undefined {
+/** The path element of an item, undefined when it has none. */
+export function elementOrNone(structure: ListStructure, item: unknown): string | undefined {
   try {
     return itemElement(structure, item);
   } catch {
