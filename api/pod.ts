@@ -1,80 +1,32 @@
 // pod.ts
 //
 // Tasks as kubectl's own verbs want to see them: v1 Pods of the same namespace and name, with one container. A projection, not a kind of
-// its own: read-only, derived from the Task on each read.
+// its own: derived from the Task on each read (pod-view.ts), with the columns that people know.
 
-import { apiVersionOf, ageColumn, nameColumn, type KindDefinition } from './kind.js';
-import type { KubeObject } from './meta.js';
-import { subdomainProblem } from './names.js';
-import { ObjectSchema } from './schema.js';
-import { isFinished, taskKind, type Task } from './task.js';
 import { Type } from 'typebox';
-import { ObjectMeta } from './meta.js';
+import { age, ageColumn, humanDuration, nameColumn, type KindDefinition } from './kind.js';
+import { ObjectMeta, parseTimestamp } from './meta.js';
+import { subdomainProblem } from './names.js';
+import { podOf, type Pod } from './pod-view.js';
+import { ObjectSchema } from './schema.js';
+import { taskKind, type Task } from './task.js';
 
-export const podContainerName = 'task';
+export { podContainerName, podOf, podUid, type Pod } from './pod-view.js';
 
-export interface Pod extends KubeObject {
-  apiVersion: 'v1';
-  kind: 'Pod';
-  spec: { nodeName?: string; [field: string]: unknown };
-  status: { phase: string; [field: string]: unknown };
+/** The STATUS column, as kubectl has it: why a container waits or ended, where that tells more than the phase. https://github.com/kubernetes/kubernetes/blob/master/pkg/printers/internalversion/printers.go */
+export function podStatusText({ metadata, status }: Pod): string {
+  const finished = status.phase === 'Succeeded' || status.phase === 'Failed';
+  if (metadata.deletionTimestamp && !finished) return status.reason === 'NodeLost' ? 'Unknown' : 'Terminating';
+  if (status.reason) return status.reason;
+  const state = status.containerStatuses?.[0]?.state;
+  return state?.waiting?.reason ?? state?.terminated?.reason ?? status.phase;
 }
 
-/** The Pod view of a task. */
-export function podOf(task: Task): Pod {
-  const { managedFields: _m, ...metadata } = task.metadata;
-  const status = task.status ?? {};
-  const phase = status.phase === 'Scheduled' ? 'Pending' : (status.phase ?? 'Pending');
-  const ready = phase === 'Running';
-  const terminated = { exitCode: status.exitCode ?? 0, reason: status.reason ?? (phase === 'Succeeded' ? 'Completed' : 'Error'), startedAt: status.startTime, finishedAt: status.finishTime };
-  const state = isFinished(task) ? { terminated } : ready ? { running: { startedAt: status.startTime } } : { waiting: { reason: status.reason ?? 'Pending', message: status.message } };
-  return {
-    apiVersion: 'v1',
-    kind: 'Pod',
-    metadata: {
-      ...metadata,
-      ownerReferences: [{ apiVersion: apiVersionOf(taskKind), kind: taskKind.kind, name: metadata.name ?? '', uid: metadata.uid ?? '', controller: true }],
-    },
-    spec: {
-      nodeName: status.nodeName,
-      restartPolicy: task.spec.restartPolicy,
-      terminationGracePeriodSeconds: task.spec.terminationGracePeriodSeconds,
-      priority: task.spec.priority,
-      containers: [
-        {
-          name: podContainerName,
-          image: 'process',
-          command: task.spec.command ?? ['/bin/sh', '-eu', '-c', task.spec.script ?? ''],
-          args: task.spec.args,
-          workingDir: task.spec.workingDir,
-          resources: task.spec.resources ?? {},
-        },
-      ],
-    },
-    status: {
-      phase,
-      reason: status.reason,
-      message: status.message,
-      startTime: status.startTime,
-      conditions: [
-        { type: 'PodScheduled', status: status.nodeName ? 'True' : 'False' },
-        { type: 'Ready', status: ready ? 'True' : 'False' },
-        { type: 'ContainersReady', status: ready ? 'True' : 'False' },
-      ],
-      containerStatuses: [
-        {
-          name: podContainerName,
-          image: 'process',
-          imageID: '',
-          ready,
-          started: ready,
-          restartCount: Math.max(0, (status.attempt ?? 1) - 1),
-          state,
-          lastState: {},
-        },
-      ],
-    },
-  };
+function restarts({ status }: Pod, now: number): string {
+  const container = status.containerStatuses?.[0];
+  const count = String(container?.restartCount ?? 0);
+  const last = parseTimestamp(container?.lastState.terminated?.finishedAt);
+  return count === '0' || last === undefined ? count : `${count} (${humanDuration(now - last)} ago)`;
 }
 
 export const podKind: KindDefinition<Pod> = {
@@ -86,23 +38,33 @@ export const podKind: KindDefinition<Pod> = {
   shortNames: ['po'],
   categories: [],
   namespaced: true,
-  description: 'The view of a Task that tools made for Pods read.',
+  description: 'The view of a Task that tools made for Pods read. Deleting or evicting one stops the attempt; the task is started elsewhere.',
   schema: new ObjectSchema(
     Type.Object({ apiVersion: Type.String(), kind: Type.String(), metadata: ObjectMeta }, { 'x-kubernetes-preserve-unknown-fields': true }),
   ),
   statusSubresource: true,
-  verbs: ['get', 'list', 'watch'],
+  verbs: ['get', 'list', 'watch', 'delete'],
   projectionOf: { kind: taskKind, project: (object) => podOf(object as Task) },
   nameProblem: subdomainProblem,
   selectableFields: {
     'spec.nodeName': (pod) => pod.spec.nodeName ?? '',
+    'spec.restartPolicy': (pod) => pod.spec.restartPolicy,
+    'spec.schedulerName': (pod) => pod.spec.schedulerName,
+    'spec.serviceAccountName': () => '',
+    'spec.hostNetwork': () => 'true',
     'status.phase': (pod) => pod.status.phase,
+    'status.podIP': (pod) => pod.status.podIP ?? '',
+    'status.nominatedNodeName': () => '',
   },
   columns: [
     nameColumn,
-    { name: 'Status', type: 'string', priority: 0, description: 'Phase.', cell: (pod) => pod.status.phase },
-    { name: 'Node', type: 'string', priority: 0, description: 'Node.', cell: (pod) => pod.spec.nodeName ?? '<none>' },
-    ageColumn,
+    { name: 'Ready', type: 'string', priority: 0, description: 'Containers that are ready, of those that there are.', cell: (pod) => `${pod.status.containerStatuses?.[0]?.ready ? 1 : 0}/1` },
+    { name: 'Status', type: 'string', priority: 0, description: 'Phase, or why it waits or ended.', cell: podStatusText },
+    { name: 'Restarts', type: 'string', priority: 0, description: 'How often the task was started again where it was, and when last.', cell: restarts },
+    { ...ageColumn, cell: (pod, now) => age(pod.metadata.creationTimestamp, now) },
+    { name: 'IP', type: 'string', priority: 1, description: 'Address of its node.', cell: (pod) => pod.status.podIP ?? '<none>' },
+    { name: 'Node', type: 'string', priority: 1, description: 'Node that it is bound to.', cell: (pod) => pod.spec.nodeName ?? '<none>' },
+    { name: 'Nominated Node', type: 'string', priority: 1, description: 'Never set.', cell: () => '<none>' },
+    { name: 'Readiness Gates', type: 'string', priority: 1, description: 'There are none.', cell: () => '<none>' },
   ],
 };
-
