@@ -72,6 +72,8 @@ export interface FieldProblem {
   reason: CauseReason;
   /** Complete, with the offending value where that helps: `Invalid value: "x": must be …`. */
   message: string;
+  /** Whether the value is of another type than the field, or text that does not say such a value. */
+  undecodable?: true;
 }
 
 /** Which resource an error is about. `group` is empty for the core group. */

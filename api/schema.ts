@@ -121,10 +121,10 @@ function problemOf(error: ErrorObject, root: unknown): FieldProblem {
     case 'type': {
       const types = (Array.isArray(error.params.type) ? error.params.type : [error.params.type]) as string[];
       const names = types.map((type) => typeNames[type] ?? type).join(' or ');
-      return { ...invalidValue(field, error.data, `must be ${names}`), reason: 'FieldValueTypeInvalid' };
+      return { ...invalidValue(field, error.data, `must be ${names}`), reason: 'FieldValueTypeInvalid', undecodable: true };
     }
     case 'format':
-      return invalidValue(field, error.data, formatHelp[String(error.params.format)] ?? `must have the format ${String(error.params.format)}`);
+      return { ...invalidValue(field, error.data, formatHelp[String(error.params.format)] ?? `must have the format ${String(error.params.format)}`), undecodable: true };
     case 'minimum':
       return invalidValue(field, error.data, `must be greater than or equal to ${String(error.params.limit)}`);
     case 'maximum':

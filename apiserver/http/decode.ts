@@ -1,11 +1,12 @@
 // decode.ts: what the client sent, as a value. Nothing of it is trusted: not its type, size, depth or encoding.
 
 import { isUtf8 } from 'node:buffer';
-import { isScalar, parseDocument, visit, type Document } from 'yaml';
+import { isPair, isScalar, isSeq, parseDocument, visit, type Document } from 'yaml';
 import { ApiError, badRequest } from '../../api/errors.js';
 import type { KubeObject } from '../../api/meta.js';
 import type { PatchType } from '../resources/service.js';
 import { decodeProtobuf, protobufType } from './protobuf/decode.js';
+import { countKeys, findRepeatedKeys, noteRepeatedFields } from '../resources/repeated-keys.js';
 
 /** An object's body; beyond it 413, as the Kubernetes API server has it. */
 export const bodyBytesMax = 3 * 1024 * 1024;
@@ -69,23 +70,28 @@ function textOf(body: Buffer): string {
 
 function parseJson(body: Buffer): unknown {
   const text = textOf(body);
-  if (bytesDepth(body) > depthMax) throw tooDeep();
+  const { depth, keys } = measured(body);
+  if (depth > depthMax) throw tooDeep();
+  let value: unknown;
   try {
-    return JSON.parse(text) as unknown;
+    value = JSON.parse(text) as unknown;
   } catch (error) {
     throw badRequest(`the body of the request is not JSON: ${(error as Error).message}`);
   }
+  if (body.length <= bodyBytesMax && countKeys(value) !== keys) noteRepeatedFields(value, findRepeatedKeys(text));
+  return value;
 }
 
 function parseYaml(body: Buffer): unknown {
   if (body.length > yamlBytesMax) throw new ApiError('RequestEntityTooLarge', `the body of the request is too large: at most ${yamlBytesMax} bytes of YAML are allowed; send JSON`);
   const text = textOf(body);
   let value: unknown;
+  let repeated: string[];
   try {
     // The library compares each key with each other one.
     const document = parseDocument(text, { version: '1.1', merge: true, prettyErrors: true, uniqueKeys: false, maxAliasCount: 100 } as Parameters<typeof parseDocument>[1]);
     if (document.errors[0]) throw document.errors[0];
-    refuseRepeatedKeys(document);
+    repeated = repeatedKeys(document);
     value = document.toJS({ maxAliasCount: 100 }) as unknown;
   } catch (error) {
     if (error instanceof RangeError) throw tooDeep();
@@ -93,20 +99,40 @@ function parseYaml(body: Buffer): unknown {
   }
   if (valueDepth(value) > depthMax) throw tooDeep();
   // Dates, byte strings and shared nodes become what JSON would have held.
-  return JSON.parse(JSON.stringify(value ?? null)) as unknown;
+  const plain = JSON.parse(JSON.stringify(value ?? null)) as unknown;
+  noteRepeatedFields(plain, repeated);
+  return plain;
 }
 
-function refuseRepeatedKeys(document: Document): void {
+const repeatedShownMax = 100;
+
+/** Paths of keys that are said twice; the last one counts. */
+function repeatedKeys(document: Document): string[] {
+  const found: string[] = [];
   visit(document, {
-    Map(_, { items }) {
+    Map(_, map, ancestors) {
       const seen = new Set<unknown>();
-      for (const { key } of items) {
-        const value = isScalar(key) ? key.value : key;
-        if (seen.has(value) && value !== '<<') throw new Error(`the key ${JSON.stringify(value)} is there twice`);
-        seen.add(value);
+      for (const pair of map.items) {
+        const key = isScalar(pair.key) ? pair.key.value : pair.key;
+        if (seen.has(key) && key !== '<<' && found.length < repeatedShownMax) found.push(yamlPath([...ancestors, map, pair]));
+        seen.add(key);
       }
     },
   });
+  return found;
+}
+
+function yamlPath(nodes: readonly unknown[]): string {
+  let path = '';
+  nodes.forEach((node, index) => {
+    if (isPair(node)) {
+      const key = String(isScalar(node.key) ? node.key.value : node.key);
+      path += path === '' ? key : `.${key}`;
+    } else if (isSeq(node) && index + 1 < nodes.length) {
+      path += `[${node.items.indexOf(nodes[index + 1])}]`;
+    }
+  });
+  return path;
 }
 
 /** Server-side apply sends JSON text under a YAML type: try the fast reader first. */
@@ -118,10 +144,11 @@ function tooDeep(): ApiError {
   return badRequest(`the body of the request is nested more than ${depthMax} levels deep`);
 }
 
-/** How deep JSON text nests, without parsing it. */
-function bytesDepth(body: Buffer): number {
+/** How deep JSON text nests and how many keys it says, without parsing it. */
+function measured(body: Buffer): { depth: number; keys: number } {
   let depth = 0;
   let deepest = 0;
+  let keys = 0;
   let quoted = false;
   for (let i = 0; i < body.length; i++) {
     const byte = body[i];
@@ -129,11 +156,12 @@ function bytesDepth(body: Buffer): number {
       if (byte === 0x5c) i++;
       else if (byte === 0x22) quoted = false;
     } else if (byte === 0x22) quoted = true;
+    else if (byte === 0x3a) keys++;
     else if (byte === 0x7b || byte === 0x5b) {
       if (++depth > deepest) deepest = depth;
     } else if (byte === 0x7d || byte === 0x5d) depth--;
   }
-  return deepest;
+  return { depth: deepest, keys };
 }
 
 const levelItemsMax = 1_000_000;

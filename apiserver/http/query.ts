@@ -1,6 +1,6 @@
 // query.ts: the parameters of a request, read strictly. Keys that nobody knows are ignored, as Kubernetes does.
 
-import { ApiError, badRequest, forbiddenField, notSupported, required, type FieldProblem } from '../../api/errors.js';
+import { badRequest, forbiddenField, invalid, invalidValue, notSupported, required, type ApiError, type FieldProblem } from '../../api/errors.js';
 import { isPrintable, managerProblems } from '../resources/managed-fields/entries.js';
 import type { ApplyOptions, DeleteOptions, ListQuery, PatchType, ReadOptions, WatchQuery, WriteOptions } from '../resources/service.js';
 
@@ -67,16 +67,17 @@ export function watchQuery(query: URLSearchParams): WatchQuery {
 const validations = ['Strict', 'Warn', 'Ignore'] as const;
 const fieldManagerBytesMax = 128;
 
-/** @param kind what the error names: CreateOptions, UpdateOptions, PatchOptions */
+/** @param kind what the error names: CreateOptions, UpdateOptions, PatchOptions. @throws ApiError Invalid with every problem */
 export function writeOptions(query: URLSearchParams, userAgent: string | undefined, kind: string): WriteOptions {
   const fieldValidation = text(query, 'fieldValidation');
   const known = validations.find((validation) => validation === fieldValidation);
-  if (fieldValidation !== undefined && !known) throw invalidOptions(kind, notSupported('fieldValidation', fieldValidation, validations));
   const fieldManager = text(query, 'fieldManager');
-  const [problem] = managerProblems(fieldManager ?? '', 'fieldManager');
-  if (problem) throw invalidOptions(kind, problem);
+  const dryRuns = query.getAll('dryRun');
+  const problems = [...managerProblems(fieldManager ?? '', 'fieldManager'), ...dryRunProblems(dryRuns)];
+  if (fieldValidation !== undefined && !known) problems.push(notSupported('fieldValidation', fieldValidation, ['', 'Ignore', 'Strict', 'Warn']));
+  if (problems.length > 0) throw invalidOptions(kind, problems);
   return defined<WriteOptions>({
-    dryRun: dryRun(query.getAll('dryRun'), kind) || undefined,
+    dryRun: isDryRun(dryRuns) || undefined,
     fieldManager: fieldManager ?? managerOf(userAgent),
     fieldValidation: known,
   });
@@ -97,18 +98,20 @@ function managerOf(userAgent = ''): string {
 export function patchOptions(query: URLSearchParams, userAgent: string | undefined, type: PatchType): ApplyOptions {
   const options = writeOptions(query, userAgent, 'PatchOptions');
   if (type !== 'application/apply-patch+yaml') {
-    if (query.has('force')) throw invalidOptions('PatchOptions', forbiddenField('force', 'may not be specified for non-apply patch'));
+    if (query.has('force')) throw invalidOptions('PatchOptions', [forbiddenField('force', 'may not be specified for non-apply patch')]);
     return options;
   }
-  if (!text(query, 'fieldManager')) throw invalidOptions('PatchOptions', required('fieldManager', 'is required for apply patch'));
+  if (!text(query, 'fieldManager')) throw invalidOptions('PatchOptions', [required('fieldManager', 'is required for apply patch')]);
   return flag(query, 'force') ? { ...options, force: true } : options;
 }
 
-function dryRun(values: readonly unknown[], kind: string): boolean {
-  const asked = values.filter((value) => value !== '');
-  const wrong = asked.find((value) => value !== 'All');
-  if (wrong !== undefined) throw invalidOptions(kind, notSupported('dryRun', wrong, ['All']));
-  return asked.length > 0;
+function dryRunProblems(values: readonly unknown[]): FieldProblem[] {
+  const wrong = values.filter((value) => value !== '').find((value) => value !== 'All');
+  return wrong === undefined ? [] : [notSupported('dryRun', wrong, ['All'])];
+}
+
+function isDryRun(values: readonly unknown[]): boolean {
+  return values.some((value) => value !== '');
 }
 
 const policies = ['Background', 'Foreground', 'Orphan'] as const;
@@ -121,15 +124,21 @@ export function deleteOptions(query: URLSearchParams, body: Record<string, unkno
   const policy = body?.['propagationPolicy'] ?? text(query, 'propagationPolicy');
   const orphan = body?.['orphanDependents'] ?? (query.has('orphanDependents') ? flag(query, 'orphanDependents') : undefined);
   const known = policies.find((value) => value === policy) ?? (orphan === true ? 'Orphan' : orphan === false ? 'Background' : undefined);
-  if (policy !== undefined && policy !== null && policy !== known) throw invalidOptions(kind, notSupported('propagationPolicy', policy, policies));
   const inBody = body?.['dryRun'];
+  const dryRuns: unknown[] = [...query.getAll('dryRun'), ...(Array.isArray(inBody) ? inBody : [])];
+  const problems = dryRunProblems(dryRuns);
+  if (policy !== undefined && policy !== null) {
+    if (orphan !== undefined && orphan !== null) problems.push(invalidValue('propagationPolicy', policy, 'orphanDependents and deletionPropagation cannot be both set'));
+    if (policy !== known) problems.push(notSupported('propagationPolicy', policy, ['Foreground', 'Background', 'Orphan', 'nil']));
+  }
+  if (problems.length > 0) throw invalidOptions(kind, problems);
   const preconditions = (body?.['preconditions'] ?? undefined) as DeleteOptions['preconditions'];
   if (preconditions !== undefined && (typeof preconditions !== 'object' || Array.isArray(preconditions))) throw badRequest('preconditions must be a mapping');
   for (const part of ['uid', 'resourceVersion'] as const) {
     if (preconditions?.[part] !== undefined && typeof preconditions[part] !== 'string') throw badRequest(`preconditions.${part} must be a string`);
   }
   return defined<DeleteOptions>({
-    dryRun: dryRun([...query.getAll('dryRun'), ...(Array.isArray(inBody) ? inBody : [])], kind) || undefined,
+    dryRun: isDryRun(dryRuns) || undefined,
     // Kubernetes takes a negative grace period as the shortest one.
     gracePeriodSeconds: typeof grace === 'number' ? (grace < 0 ? 1 : grace) : undefined,
     propagationPolicy: known,
@@ -137,10 +146,6 @@ export function deleteOptions(query: URLSearchParams, body: Record<string, unkno
   });
 }
 
-function invalidOptions(kind: string, problem: FieldProblem): ApiError {
-  return new ApiError('Invalid', `${kind}.meta.k8s.io "" is invalid: ${problem.field}: ${problem.message}`, {
-    group: 'meta.k8s.io',
-    kind,
-    causes: [{ reason: problem.reason, message: problem.message, field: problem.field }],
-  });
+function invalidOptions(kind: string, problems: readonly FieldProblem[]): ApiError {
+  return invalid({ group: 'meta.k8s.io', plural: '', kind }, '', problems);
 }

@@ -1,8 +1,9 @@
 // resource-requests.ts: the verbs of Kubernetes over any kind: query and body in, ResourceService, text out.
 
-import { badRequest } from '../../api/errors.js';
+import { badRequest, invalid, invalidValue } from '../../api/errors.js';
 import type { KindDefinition } from '../../api/kind.js';
-import type { Caller, DeleteOptions, ListReply, ObjectTarget, PatchType, Rendered, ResourceService, Target } from '../resources/service.js';
+import { repeatedFields } from '../resources/repeated-keys.js';
+import type { Caller, DeleteOptions, ListReply, ObjectTarget, PatchType, Rendered, ResourceService, Target, WriteOptions } from '../resources/service.js';
 import { negotiateShape, type NegotiatedShape } from './accept.js';
 import { asObject, bodyBytesMax, decodeBody, decodePatch, isMapping, patchType } from './decode.js';
 import { methodNotAllowed, statusReply } from './errors.js';
@@ -80,7 +81,7 @@ export class ResourceRequests {
 
   async #create(asked: ResourceRequest, target: Target): Promise<ServerReply> {
     const { request, route, kind, caller } = asked;
-    if (kind.namespaced && route.namespace === undefined) throw badRequest(`${kind.plural} belong to a namespace: create them at …/namespaces/NAMESPACE/${kind.plural}`);
+    if (kind.namespaced && route.namespace === undefined) throw methodNotAllowed(`${kind.plural} belong to a namespace: create them at …/namespaces/NAMESPACE/${kind.plural}`);
     const options = writeOptions(request.query, request.headers['user-agent'], 'CreateOptions');
     const object = asObject(await readValue(request));
     const reply = this.#replier(asked);
@@ -100,9 +101,11 @@ export class ResourceRequests {
     const type: PatchType = patchType(request.headers['content-type']);
     const options = patchOptions(request.query, request.headers['user-agent'], type);
     const patch = decodePatch(await request.readBody(bodyBytesMax), type);
-    if (type !== 'application/apply-patch+yaml') return textReply(200, (await this.#resources.patch(caller, target, type, patch, options)).json);
+    settleRepeatedFields(caller, patch, options.fieldValidation);
+    const reply = this.#replier(asked);
+    if (type !== 'application/apply-patch+yaml') return reply(200, await this.#resources.patch(caller, target, type, patch, options));
     const { rendered, created } = await this.#resources.apply(caller, target, patch, options);
-    return textReply(created ? 201 : 200, rendered.json);
+    return reply(created ? 201 : 200, rendered);
   }
 
   async #deleteCollection(asked: ResourceRequest, target: Target): Promise<ServerReply> {
@@ -125,6 +128,14 @@ export class ResourceRequests {
   #shaper({ request, kind }: ResourceRequest, shape: NegotiatedShape): Shaper {
     return shaperFor(kind, shape, includeObject(request.query), this.#now);
   }
+}
+
+/** @throws ApiError Invalid for a patch that says a field twice, where the client wants to know */
+function settleRepeatedFields(caller: Caller, patch: unknown, fieldValidation: WriteOptions['fieldValidation'] = 'Warn'): void {
+  const texts = repeatedFields(patch).map((field) => `duplicate field ${JSON.stringify(field)}`);
+  if (texts.length === 0 || fieldValidation === 'Ignore') return;
+  if (fieldValidation === 'Strict') throw invalid({ group: '', plural: '', kind: '' }, '', [invalidValue('patch', patch, `strict decoding error: ${texts.join(', ')}`)]);
+  for (const text of texts) caller.warn(text);
 }
 
 /** The value of a JSON or YAML body. @throws ApiError */

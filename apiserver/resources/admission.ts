@@ -2,8 +2,10 @@
 
 import { badRequest, forbiddenField, invalid, invalidValue, required, type FieldProblem } from '../../api/errors.js';
 import { apiVersionOf, type KindDefinition } from '../../api/kind.js';
+import { kinds } from '../../api/kinds.js';
 import type { KubeObject, ObjectMeta } from '../../api/meta.js';
 import { objectProblems } from '../../api/validation.js';
+import { repeatedFields } from './repeated-keys.js';
 import type { Caller, Target, WriteOptions } from './service.js';
 
 /** Objects nest at most so deep: far more than any schema needs, far less than the stack holds. */
@@ -38,14 +40,14 @@ export function decodeObject(caller: Caller, kind: KindDefinition, body: unknown
   if (apiVersion !== apiVersionOf(kind)) throw badRequest(`the API version in the data (${describe(apiVersion)}) does not match the expected API version (${apiVersionOf(kind)})`);
   // A wrong type of metadata is left for the schema to name, beside whatever else is wrong.
   const decoded: KubeObject = { apiVersion, kind: kindName, metadata: metadata as ObjectMeta, ...rest } as KubeObject;
-  settleUnknownFields(caller, kind, decoded, fieldValidation);
+  settleUnknownFields(caller, kind, decoded, repeatedFields(body), fieldValidation);
   return decoded;
 }
 
-function settleUnknownFields(caller: Caller, kind: KindDefinition, object: KubeObject, fieldValidation: 'Strict' | 'Warn' | 'Ignore'): void {
+function settleUnknownFields(caller: Caller, kind: KindDefinition, object: KubeObject, repeated: readonly string[], fieldValidation: 'Strict' | 'Warn' | 'Ignore'): void {
   const unknown = kind.schema.unknownFields(object);
-  if (unknown.length === 0) return;
-  const texts = unknown.map((field) => `unknown field ${JSON.stringify(field)}`);
+  if (unknown.length === 0 && repeated.length === 0) return;
+  const texts = [...repeated.map((field) => `duplicate field ${JSON.stringify(field)}`), ...unknown.map((field) => `unknown field ${JSON.stringify(field)}`)];
   if (fieldValidation === 'Strict') {
     throw badRequest(`${kind.kind} in version ${JSON.stringify(kind.version)} cannot be handled as a ${kind.kind}: strict decoding error: ${texts.join(', ')}`);
   }
@@ -90,7 +92,21 @@ export function refuseInvalid(kind: KindDefinition, object: KubeObject, more: re
   if (problems.length === 0) return;
   const metadata: ObjectMeta = isMapping(object.metadata) ? object.metadata : {};
   const name = metadata.name ?? metadata.generateName ?? '';
+  refuseUndecodable(kind, problems);
   throw invalid(kind, typeof name === 'string' ? name : '', kind.kind === 'Secret' ? problems.map(redacted) : problems);
+}
+
+/**
+ * To Kubernetes a value of the wrong type in a kind of its own is no object at all, while in any other kind it is one more
+ * thing that is invalid: clients of the former look for 400.
+ * @throws ApiError BadRequest
+ */
+function refuseUndecodable(kind: KindDefinition, problems: readonly FieldProblem[]): void {
+  if (kind.group !== '' && !(kind.group.endsWith('.k8s.io') && kinds.includes(kind))) return;
+  const wrong = problems.filter(({ undecodable }) => undecodable);
+  if (wrong.length === 0) return;
+  const texts = (kind.kind === 'Secret' ? wrong.map(redacted) : wrong).map(({ field, message }) => `${field}: ${message}`);
+  throw badRequest(`${kind.kind} in version ${JSON.stringify(kind.version)} cannot be handled as a ${kind.kind}: ${texts.join(', ')}`);
 }
 
 /** Values of a Secret never appear in an error. */
