@@ -49,6 +49,12 @@ export interface KindDefinition<T extends KubeObject = KubeObject> extends Resou
   };
   /** What clients may do; all of get list watch create update patch delete deletecollection when absent. */
   verbs?: readonly string[];
+  /** Why there may be no new objects now, when there may not. */
+  readonly closed?: string | undefined;
+  /** What everybody is told who uses it. */
+  deprecationWarning?: string;
+  /** Where the numbers of replicas are, for a kind that has a scale. */
+  scale?: { specReplicasPath: string; statusReplicasPath: string; labelSelectorPath?: string };
   /** Why the other verbs are not there, and what to do instead: clients that try one are told. */
   whyNot?: string;
   /** Why `name` is no name for this kind, or undefined. */

@@ -1,6 +1,6 @@
 // create.ts: from a client's new object to the one that is stored.
 
-import { alreadyExists, badRequest, type FieldProblem } from '../../api/errors.js';
+import { alreadyExists, ApiError, badRequest, type FieldProblem } from '../../api/errors.js';
 import type { KindDefinition } from '../../api/kind.js';
 import { timestamp, type KubeObject, type ManagedFieldsEntry, type ObjectMeta } from '../../api/meta.js';
 import { namespaceKind } from '../../api/namespace.js';
@@ -20,6 +20,7 @@ import type { Caller, Rendered, Target, WriteOptions } from './service.js';
 import { toClientError } from './store-errors.js';
 import { asServed, toStored } from './stored-view.js';
 import { strategyOf } from './strategies/index.js';
+import { worldOf } from './world.js';
 
 const generatedNameTriesMax = 8;
 const generatedSuffixLength = 5;
@@ -42,6 +43,7 @@ export class Creator {
 
   /** @param owners of the fields of an object that is applied; of any other the writer has them all */
   async create(caller: Caller, target: Target, body: KubeObject, options: WriteOptions, owners?: ManagedFieldsEntry[]): Promise<Created> {
+    if (target.kind.closed !== undefined) throw new ApiError('MethodNotAllowed', target.kind.closed);
     const object = this.prepare(caller, target, body, options, owners);
     await this.#refuseClosedNamespace(target, object);
     return this.#store(target, object, options.dryRun ?? false);
@@ -73,6 +75,7 @@ export class Creator {
     strategy.refuseWrite?.({ ...target, name: decoded.metadata.name ?? '' });
     strategy.refuseChange?.(caller.user, decoded, undefined);
     strategy.prepareForCreate?.(decoded, now);
+    strategy.settle?.(decoded, worldOf(this.options.cache, now));
     return decoded;
   }
 

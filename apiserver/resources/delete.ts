@@ -21,6 +21,7 @@ export function planDelete(target: ObjectTarget, stored: KubeObject, options: De
 
   const next: KubeObject = { ...stored, metadata: { ...stored.metadata } };
   setFinalizers(next.metadata, options.propagationPolicy);
+  if (!stored.metadata.deletionTimestamp) strategy.beginDelete?.(next, now);
   const grace = graceOf(stored, strategy.graceSeconds?.(stored, options.gracePeriodSeconds));
   next.metadata.deletionTimestamp ??= timestamp(now);
   if (grace !== undefined) next.metadata.deletionGracePeriodSeconds = grace;

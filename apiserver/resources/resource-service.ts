@@ -26,6 +26,7 @@ import { asServed, planOnStored } from './stored-view.js';
 import { strategyOf } from './strategies/index.js';
 import { planUpdate, type Ownership } from './update.js';
 import { startWatch } from './watch.js';
+import { worldOf } from './world.js';
 
 /** Objects that one deletecollection works on at a time. */
 const deletionsAtOnce = 256;
@@ -68,7 +69,9 @@ export class StoredResourceService implements ResourceService {
 
   async create(caller: Caller, target: Target, object: KubeObject, options: WriteOptions): Promise<Rendered> {
     refuseProjection(target.kind, 'create');
-    return (await this.creator.create(caller, target, object, options)).rendered;
+    const { rendered } = await this.creator.create(caller, target, object, options);
+    await this.#settled(target.kind);
+    return rendered;
   }
 
   async update(caller: Caller, target: ObjectTarget, object: KubeObject, options: WriteOptions): Promise<Rendered> {
@@ -105,6 +108,7 @@ export class StoredResourceService implements ResourceService {
       try {
         refuseNew(target, wanted);
         const { rendered } = await this.creator.create(caller, target, wanted, options, ownersOfApplied(target.kind, wanted, writer));
+        await this.#settled(target.kind);
         return { rendered, created: true };
       } catch (error) {
         // Somebody was faster: there is an object now, to be merged with.
@@ -160,8 +164,27 @@ export class StoredResourceService implements ResourceService {
   /** @param plan over the object as the target's kind has it, which need not be how it is stored */
   async #mutate({ kind, name, namespace }: ObjectTarget, plan: Plan, options: { dryRun?: boolean }): Promise<Mutated> {
     const key = objectStoreKey(storedKind(kind), name, namespace);
-    const mutated = await this.mutator.mutate({ kind, name, key }, planOnStored(kind, plan), options);
+    const mutated = await this.mutator.mutate({ kind, name, key }, planOnStored(kind, this.#settling(kind, plan)), options);
+    await this.#settled(kind);
     return kind.storedAs ? { ...mutated, rendered: asServed(kind, mutated.rendered) } : mutated;
+  }
+
+  /** The plan, with what the kind makes of its result in the world as it is. */
+  #settling(kind: KindDefinition, plan: Plan): Plan {
+    const strategy = strategyOf(kind);
+    if (!strategy.settle) return plan;
+    return (stored) => {
+      const step = plan(stored);
+      if (step.do !== 'write') return step;
+      const object = { ...step.object };
+      strategy.settle!(object, worldOf(this.#options.cache, this.#options.clock.now()));
+      return { do: 'write', object };
+    };
+  }
+
+  /** After a write: what must be true of this server before the writer hears of it. */
+  async #settled(kind: KindDefinition): Promise<void> {
+    if (strategyOf(kind).isAwaited) await withClientErrors(() => this.#options.cache.fresh());
   }
 }
 

@@ -1,8 +1,10 @@
+import { customResourceDefinitionKind } from '../../../api/custom-resource-definition.js';
 import type { KindDefinition } from '../../../api/kind.js';
 import { leaseKind } from '../../../api/lease.js';
 import { namespaceKind } from '../../../api/namespace.js';
 import { nodeKind } from '../../../api/node.js';
 import { taskKind } from '../../../api/task.js';
+import { customResourceDefinitionStrategy } from './custom-resource-definition.js';
 import { leaseStrategy } from './lease.js';
 import { namespaceStrategy } from './namespace.js';
 import { nodeStrategy } from './node.js';
@@ -12,6 +14,7 @@ import { taskStrategy } from './task.js';
 const keyOf = ({ group, plural }: Pick<KindDefinition, 'group' | 'plural'>): string => `${group}/${plural}`;
 
 const strategies = new Map<string, Strategy>([
+  [keyOf(customResourceDefinitionKind), customResourceDefinitionStrategy],
   [keyOf(leaseKind), leaseStrategy],
   [keyOf(namespaceKind), namespaceStrategy],
   [keyOf(nodeKind), nodeStrategy],

@@ -1,7 +1,16 @@
 // strategy.ts: what is particular to a kind when its objects are written. Everything else is the same for all kinds.
 
+import type { KindDefinition } from '../../../api/kind.js';
 import type { KubeObject } from '../../../api/meta.js';
 import type { Target, User } from '../service.js';
+
+/** What is around an object that is written. */
+export interface World {
+  /** Milliseconds since the epoch. */
+  now: number;
+  /** Every stored object of the kind; shared, never change one. */
+  all(kind: KindDefinition): Iterable<KubeObject>;
+}
 
 export interface Strategy {
   /** @throws ApiError Forbidden when clients may not write this object at all */
@@ -15,6 +24,12 @@ export interface Strategy {
   prepareForCreate?(object: KubeObject, now: number): void;
   /** What the server keeps or sets on a changed object, in place; `stored` is shared and must not change. */
   prepareForUpdate?(next: KubeObject, stored: KubeObject): void;
+  /** What depends on other objects, in place, last before each write; what `object` holds is shared with others. */
+  settle?(object: KubeObject, world: World): void;
+  /** Whether a write is answered only when this server itself goes by it. */
+  readonly isAwaited?: boolean;
+  /** What keeps back an object whose deletion begins, in place. `now` is milliseconds since the epoch. */
+  beginDelete?(next: KubeObject, now: number): void;
   /** @throws ApiError Forbidden when this object may not be deleted */
   refuseDelete?(stored: KubeObject): void;
   /** What changes, in place, when deletion begins and the object has to wait for it. */
