@@ -15,7 +15,7 @@ import type { Random } from '../lib/random.js';
 import type { Endpoint } from './http/endpoint.js';
 import { errorReply, toApiError, warningHeader, warningsMax } from './http/errors.js';
 import type { HealthCheck } from './http/health.js';
-import { Limit, requestsInFlightMax, streamsMax } from './http/limits.js';
+import { Limit, requestsInFlightMax, streamsMax, upgradedMax } from './http/limits.js';
 import type { ServerReply, ServerRequest } from './http/message.js';
 import type { ServerMetrics } from './http/metrics.js';
 import { OwnEndpoints, type OwnEndpointsOptions } from './http/own-endpoints.js';
@@ -56,6 +56,7 @@ export class Handler {
   readonly #resources: ResourceEndpoints;
   readonly #inFlight = new Limit(requestsInFlightMax, 'requests in flight');
   readonly #streams = new Limit(streamsMax, 'watches and logs open');
+  readonly #upgraded = new Limit(upgradedMax, 'exec, attach and port-forward connections open');
   readonly #idPrefix: string;
   #requests = 0;
 
@@ -97,6 +98,28 @@ export class Handler {
     const known = authenticated(user, headers, false);
     this.#options.authorize(known, attributes);
     return known;
+  }
+
+  /**
+   * As `admit`, for a connection that stays open and is about an object; it has a place among all such until `over`.
+   * @param endpoint what a request at its path would have led to
+   * @throws ApiError
+   */
+  admitStream(user: User | undefined, headers: ServerRequest['headers'], { attributes, label }: Pick<Endpoint, 'attributes' | 'label'>): { caller: Caller; over(): void } {
+    if (!this.#options.isReady()) throw starting();
+    const caller: Caller = { user: this.admit(user, headers, attributes), warn: () => undefined };
+    const leave = this.#enter(this.#upgraded);
+    const ended = this.#options.metrics.streamStarted(label.verb, label.resource);
+    const over = (): void => {
+      leave();
+      ended();
+    };
+    return { caller, over };
+  }
+
+  /** Counts the answer to a request that did not come through `handle`. @param seconds from its headers to those of the answer */
+  replied({ label }: Pick<Endpoint, 'label'>, code: number, seconds: number): void {
+    this.#options.metrics.replied(label.verb, label.resource, code, seconds);
   }
 
   /** @throws what becomes a Status */

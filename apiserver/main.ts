@@ -30,6 +30,8 @@ export interface ApiServerOptions {
   presenceTtlSeconds?: number | undefined;
   /** No other API server uses this etcd, so that agents may ride out its absence. The embedded store never has another. */
   soleServer?: boolean | undefined;
+  /** Changes that a watcher may have missed and still resume; with the embedded store also how far back lists can look. */
+  watchHistory?: number | undefined;
   /** Names and addresses under which others reach this server; the first goes into the kubeconfig files. */
   advertise?: readonly string[] | undefined;
   logger: Logger;
@@ -67,10 +69,10 @@ export async function runApiServer(options: ApiServerOptions, signal: AbortSigna
 
 async function serve(options: ApiServerOptions, pki: Pki, store: Store, metrics: ServerMetrics, signal: AbortSignal): Promise<void> {
   const { dataDir, clock, random, logger, listen, presenceTtlSeconds } = options;
-  const cache = new WatchCache({ store, indexes: cacheIndexes, clock, random, log: logger });
+  const cache = new WatchCache({ store, indexes: cacheIndexes, ...(options.watchHistory === undefined ? {} : { windowChanges: options.watchHistory }), clock, random, log: logger });
   const core = new ApiServerCore({ store, cache, clock, random, logger, metrics, soleServer: options.soleServer === true || options.store.type === 'embedded', ...(presenceTtlSeconds === undefined ? {} : { presenceTtlMs: presenceTtlSeconds * 1000 }) });
   const tls = { ca: pki.authority.cert, cert: pki.server.cert, key: pki.server.key };
-  const server = new HttpsServer({ handler: core.handler, tunnels: core.tunnels, tls, listen, clock, logger });
+  const server = new HttpsServer({ handler: core.handler, resources: core.resources, tunnels: core.tunnels, tls, listen, clock, logger });
   const port = await server.listen();
 
   // The socket goes first and the cache after it, so that requests in flight can still finish.
@@ -117,9 +119,9 @@ function readyBefore(core: ApiServerCore, stopped: AbortSignal): Promise<boolean
   });
 }
 
-async function openStore({ store, clock, random, logger }: ApiServerOptions, metrics: ServerMetrics): Promise<Store> {
+async function openStore({ store, watchHistory, clock, random, logger }: ApiServerOptions, metrics: ServerMetrics): Promise<Store> {
   const onCommit = (writes: number, seconds: number): void => metrics.observeCommit(writes, seconds);
-  if (store.type === 'embedded') return EmbeddedStore.open({ file: store.path, clock, onCommit });
+  if (store.type === 'embedded') return EmbeddedStore.open({ file: store.path, ...(watchHistory === undefined ? {} : { keepChanges: watchHistory }), clock, onCommit });
   // Its libraries take a while to load: who has an embedded store does not wait for them.
   const { EtcdStore } = await import('./storage/etcd/etcd-store.js');
   const { servers, ca, cert, key } = store;

@@ -6,6 +6,8 @@ import { ApiError } from '../../api/errors.js';
 export const requestsInFlightMax = 2_000;
 /** Watches and logs that are open at once: 5,000 agents and controllers keep two or three each. */
 export const streamsMax = 40_000;
+/** Connections that became exec, attach or port-forward. Each may hold a few MB. */
+export const upgradedMax = 1_000;
 const retryAfterSeconds = 1;
 
 export class Limit {

@@ -2,29 +2,35 @@
 // bindings, and measured use as metrics.k8s.io.
 
 import { ApiError, badRequest, notFound } from '../../api/errors.js';
+import type { KindDefinition } from '../../api/kind.js';
 import { taskKind } from '../../api/task.js';
 import { podContainerName, podKind } from '../../api/pod.js';
 import { nodeKind } from '../../api/node.js';
 import { bulkPaths, type BulkOutcome, type BulkResult } from '../../api/protocol.js';
 import type { Attributes } from '../resources/authorization.js';
 import type { BulkService } from '../resources/bulk-service.js';
+import type { Evictor } from '../resources/eviction.js';
 import type { PresenceService } from '../resources/presence-service.js';
 import type { Caller, ResourceService } from '../resources/service.js';
 import { bulkBodyBytesMax, isMapping, reportBodyBytesMax } from './decode.js';
 import type { Endpoint } from './endpoint.js';
 import { methodNotAllowed, unknownPath } from './errors.js';
+import { Evictions } from './evictions.js';
 import type { Logs } from './logs.js';
 import { jsonReply, type ServerReply, type ServerRequest } from './message.js';
 import { writeOptions } from './query.js';
 import { attributesOf } from './resource-endpoints.js';
 import { readValue } from './resource-requests.js';
 import type { ResourceRoute } from './route.js';
+import { streamEndpoint } from './streams/stream-endpoint.js';
+import { streamRequestOf } from './streams/stream-request.js';
 
 export interface OwnEndpointsOptions {
   resources: ResourceService;
   bulk: Pick<BulkService, 'create' | 'bind' | 'unschedulable' | 'status' | 'recordEvents'>;
   presence: Pick<PresenceService, 'present' | 'nodeLoads' | 'nodeMetrics' | 'nodeMetricsOf' | 'podMetrics'>;
   logs: Logs;
+  evictor: Pick<Evictor, 'evict'>;
 }
 
 type Run = Endpoint['run'];
@@ -32,9 +38,11 @@ type Run = Endpoint['run'];
 export class OwnEndpoints {
   readonly #options: OwnEndpointsOptions;
   readonly #bulk: ReadonlyMap<string, Run>;
+  readonly #evictions: Evictions;
 
   constructor(options: OwnEndpointsOptions) {
     this.#options = options;
+    this.#evictions = new Evictions(options.evictor);
     const { bulk } = options;
     const plain = (work: (body: unknown) => Promise<BulkOutcome[]>): Run => async (request) => bulkReply(await work(await readBulk(request)));
     const report = (work: (body: unknown) => Promise<BulkOutcome[]>): Run => async (request) => bulkReply(await work(await readReports(request)));
@@ -60,7 +68,7 @@ export class OwnEndpoints {
       if (route.plural === 'bulk') return this.#bulkEndpoint(request);
       if (route.plural === 'nodeloads' && route.name === undefined && route.namespace === undefined) return this.#nodeLoads(request);
     }
-    return route.subresource === undefined ? undefined : this.#subresource(route, request);
+    return route.subresource === undefined ? this.#deletePod(route, request) : this.#subresource(route, request);
   }
 
   #bulkEndpoint(request: ServerRequest): Endpoint {
@@ -105,7 +113,22 @@ export class OwnEndpoints {
     return jsonReply(200, found);
   }
 
+  /** The one write that the view of a task as a Pod takes. */
+  #deletePod(route: ResourceRoute, { method, query }: ServerRequest): Endpoint | undefined {
+    const { group, version, plural, namespace, name } = route;
+    if (method !== 'DELETE' || plural !== podKind.plural || group !== podKind.group || version !== podKind.version) return undefined;
+    if (name === undefined || namespace === undefined) return undefined;
+    return {
+      attributes: attributesOf(route, podKind, 'delete', query),
+      label: { verb: 'delete', resource: podKind.plural },
+      run: (asked) => this.#evictions.deletePod(namespace, name, asked),
+    };
+  }
+
   #subresource(route: ResourceRoute, request: ServerRequest): Endpoint | undefined {
+    const stream = streamRequestOf(route);
+    // With an upgrade they do not come here (streams/stream-server.ts).
+    if (stream) return streamEndpoint(stream, route, request.method);
     const { group, plural, namespace, name = '', subresource } = route;
     const { method, query } = request;
     switch (`${group}/${plural}/${subresource}`) {
@@ -125,6 +148,16 @@ export class OwnEndpoints {
           label: { verb: 'create', resource: 'tasks/binding' },
           run: (asked, caller) => this.#bind(namespace, name, asked, caller),
         };
+      case `${taskKind.group}/${taskKind.plural}/eviction`:
+      case `/${podKind.plural}/eviction`: {
+        if (namespace === undefined || method !== 'POST') return undefined;
+        const kind = (group === '' ? podKind : taskKind) as KindDefinition;
+        return {
+          attributes: attributesOf(route, kind, 'create', query),
+          label: { verb: 'create', resource: `${plural}/eviction` },
+          run: (asked) => this.#evictions.create(kind, namespace, name, asked),
+        };
+      }
       case `/${nodeKind.plural}/presence`:
         if (method !== 'POST') return undefined;
         return {

@@ -1,82 +1,17 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
 import { Agent, request as httpsRequest, type RequestOptions } from 'node:https';
 import type { IncomingMessage } from 'node:http';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { connect } from 'node:tls';
 import { WebSocket } from 'ws';
 import { tunnelProtocol } from '../../api/protocol.js';
-import { SystemClock } from '../../lib/clock.js';
-import { silentLogger } from '../../lib/log.js';
 import { Mux, type MessageChannel } from '../../lib/mux.js';
-import { SystemRandom } from '../../lib/random.js';
-import { ApiServerCore } from '../core.js';
 import { makeAuthority, makeClientCertificate, makeServerCertificate, type KeyPair } from '../pki/certificates.js';
-import { adminSubject, agentSubject } from '../pki/kubeconfig.js';
-import { cacheIndexes } from '../resources/object-cache.js';
-import { EmbeddedStore } from '../storage/embedded/embedded-store.js';
-import { WatchCache } from '../storage/watch-cache.js';
-import { ServerMetrics } from './metrics.js';
-import { HttpsServer } from './server.js';
+import { adminSubject } from '../pki/kubeconfig.js';
+import { startServer, type RunningServer } from './testing/running-server.js';
 
 const tasks = '/apis/taskplane.dev/v1/namespaces/default/tasks';
 const task = (name: string): string => JSON.stringify({ metadata: { name }, spec: { command: ['true'] } });
-
-interface Answer {
-  status: number;
-  headers: IncomingMessage['headers'];
-  body: string;
-}
-
-/** A server on a port of its own, and who may talk to it. */
-async function startServer(options: { stoppingMs?: number; arrivalMs?: number } = {}) {
-  const directory = await mkdtemp(join(tmpdir(), 'taskplane-server-'));
-  const clock = new SystemClock();
-  const random = new SystemRandom();
-  const authority = await makeAuthority('ca', clock.now());
-  const certificate = await makeServerCertificate(authority, ['localhost', '127.0.0.1'], clock.now());
-  const store = EmbeddedStore.open({ file: join(directory, 'store.db'), clock });
-  const cache = new WatchCache({ store, indexes: cacheIndexes, clock, random, log: silentLogger });
-  const core = new ApiServerCore({ store, cache, clock, random, logger: silentLogger, metrics: new ServerMetrics({ process: false }) });
-  const tls = { ca: authority.cert, cert: certificate.cert, key: certificate.key };
-  const server = new HttpsServer({ handler: core.handler, tunnels: core.tunnels, tls, listen: { host: '127.0.0.1', port: 0 }, clock, logger: silentLogger, ...options });
-  const port = await server.listen();
-  const [stopServer, stopCore] = [new AbortController(), new AbortController()];
-  const ended = [server.run(stopServer.signal), core.run(stopCore.signal)];
-  await core.ready;
-  const agents: Agent[] = [];
-  const send = (options: RequestOptions & { body?: string; pair?: KeyPair | undefined; agent?: Agent }): Promise<Answer> =>
-    new Promise((resolve, reject) => {
-      const { body, pair, ...rest } = options;
-      const outgoing = httpsRequest({ host: '127.0.0.1', port, ca: authority.cert, ...pair, agent: options.agent ?? false, ...rest }, (incoming) => {
-        let text = '';
-        incoming.setEncoding('utf8').on('data', (part: string) => (text += part));
-        incoming.on('end', () => resolve({ status: incoming.statusCode!, headers: incoming.headers, body: text }));
-        incoming.on('error', reject);
-      });
-      outgoing.on('error', reject);
-      outgoing.end(body);
-    });
-  return {
-    authority, port, core, send,
-    admin: await makeClientCertificate(authority, adminSubject, clock.now()),
-    agent: await makeClientCertificate(authority, agentSubject('n1'), clock.now()),
-    stopServer: () => stopServer.abort(),
-    async stop() {
-      for (const agent of agents) agent.destroy();
-      stopServer.abort();
-      await ended[0];
-      stopCore.abort();
-      await ended[1];
-      await store.close();
-      await rm(directory, { recursive: true, force: true });
-    },
-  };
-}
-
-type RunningServer = Awaited<ReturnType<typeof startServer>>;
 
 function openStream(server: RunningServer, path: string): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {

@@ -11,8 +11,10 @@ import type { Clock } from '../../lib/clock.js';
 import type { Logger } from '../../lib/log.js';
 import { aborted } from '../../lib/service.js';
 import type { Handler } from '../handler.js';
+import type { ResourceService } from '../resources/service.js';
 import { createApp } from './app.js';
 import { NodeRequest, writeReply } from './node-http.js';
+import { StreamServer } from './streams/stream-server.js';
 import { userOfSocket } from './tls-user.js';
 import { TunnelServer } from './tunnel-server.js';
 import type { Tunnels } from './tunnels.js';
@@ -28,6 +30,7 @@ const stoppingMsDefault = 5_000;
 
 export interface HttpsServerOptions {
   handler: Handler;
+  resources: Pick<ResourceService, 'get'>;
   tunnels: Tunnels;
   tls: { ca: string; cert: string; key: string };
   listen: { host: string; port: number };
@@ -44,6 +47,7 @@ export class HttpsServer {
   readonly #stopping = new AbortController();
   readonly #server: Server;
   readonly #tunnelServer: TunnelServer;
+  readonly #streamServer: StreamServer;
   /** Every connection, also those that became tunnels or never got through their handshake: node:http forgets these. */
   readonly #sockets = new Set<Socket>();
 
@@ -53,6 +57,7 @@ export class HttpsServer {
     const serve = (request: IncomingMessage, response: ServerResponse): void => void this.#serve(request, response);
     const app = createApp({ serve, logger: options.logger });
     this.#tunnelServer = new TunnelServer(options);
+    this.#streamServer = new StreamServer(options);
     this.#server = createServer(
       {
         ...tls,
@@ -69,7 +74,10 @@ export class HttpsServer {
       },
       (request, response) => (isResourcePath(request.url ?? '') ? serve(request, response) : app(request, response)),
     );
-    this.#server.on('upgrade', (request, socket, head) => this.#tunnelServer.upgrade(request, socket, head, userOfSocket(request.socket as TLSSocket)));
+    this.#server.on('upgrade', (request, socket, head) => {
+      const user = userOfSocket(request.socket as TLSSocket);
+      if (!this.#streamServer.upgrade(request, socket, head, user)) this.#tunnelServer.upgrade(request, socket, head, user);
+    });
     this.#server.on('connection', (socket: Socket) => {
       this.#sockets.add(socket);
       socket.once('close', () => this.#sockets.delete(socket));
@@ -92,6 +100,7 @@ export class HttpsServer {
     await aborted(signal);
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
     this.#stopping.abort();
+    this.#streamServer.close();
     this.#tunnelServer.close();
     this.#options.tunnels.closeAll();
     const { clock, stoppingMs = stoppingMsDefault } = this.#options;

@@ -23,9 +23,18 @@ const statusOf = (kind: KindDefinition): Subresource => ({
 
 const log = (kind: KindDefinition): Subresource => ({ name: 'log', verbs: ['get'], kind, methods: ['GET', 'HEAD'] });
 
+/** Opened by an upgrade (streams/stream-server.ts). Kinds as Kubernetes names them, for tasks too: their options are the same. */
+const streams: readonly Subresource[] = [
+  ['exec', 'PodExecOptions'],
+  ['attach', 'PodAttachOptions'],
+  ['portforward', 'PodPortForwardOptions'],
+].map(([name, kind]) => ({ name: name!, verbs: ['create', 'get'], kind: { group: '', version: 'v1', kind: kind! }, methods: [] }));
+
+const eviction: Subresource = { name: 'eviction', verbs: ['create'], kind: { group: 'policy', version: 'v1', kind: 'Eviction' }, methods: ['POST'] };
+
 const others = new Map<string, readonly Subresource[]>([
-  ['taskplane.dev/tasks', [{ name: 'binding', verbs: ['create'], kind: { group: '', version: 'v1', kind: 'Binding' }, methods: ['POST'] }, log(taskKind)]],
-  ['/pods', [log(podKind)]],
+  ['taskplane.dev/tasks', [{ name: 'binding', verbs: ['create'], kind: { group: '', version: 'v1', kind: 'Binding' }, methods: ['POST'] }, eviction, log(taskKind), ...streams]],
+  ['/pods', [eviction, log(podKind), ...streams]],
   [
     '/nodes',
     [

@@ -3,7 +3,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { WebSocketServer, type WebSocket } from 'ws';
-import { ApiError, badRequest, type Status } from '../../api/errors.js';
+import { ApiError, badRequest } from '../../api/errors.js';
 import { nodeKind } from '../../api/node.js';
 import { tunnelProtocol } from '../../api/protocol.js';
 import type { Clock } from '../../lib/clock.js';
@@ -14,6 +14,7 @@ import type { User } from '../resources/service.js';
 import { toApiError } from './errors.js';
 import { splitUrl } from './node-http.js';
 import { parsePath } from './route.js';
+import { refuse } from './streams/raw-reply.js';
 import type { Tunnels } from './tunnels.js';
 
 /** A connection that has not answered for this long is dead, whatever TCP thinks. */
@@ -52,7 +53,7 @@ export class TunnelServer {
       }
       this.#webSockets.handleUpgrade(request, socket, head, (webSocket) => tunnels.connect(nodeName, channelOf(webSocket, clock)));
     } catch (error) {
-      refuse(socket, toApiError(error, { requestId: '', method: 'GET', path: request.url ?? '' }, logger).toStatus());
+      refuse(socket, toApiError(error, { requestId: '', method: 'GET', path: request.url ?? '' }, logger).toStatus(), clock);
     }
   }
 
@@ -68,11 +69,6 @@ function tunnelNode(request: IncomingMessage): string {
   const isTunnel = route.type === 'resource' && route.group === '' && route.version === 'v1' && route.plural === nodeKind.plural && route.subresource === 'tunnel';
   if (!isTunnel || request.method !== 'GET') throw new ApiError('NotFound', 'the server has nothing at this path that a connection could be upgraded to');
   return route.name!;
-}
-
-function refuse(socket: Duplex, status: Status): void {
-  const body = `${JSON.stringify(status)}\n`;
-  socket.end(`HTTP/1.1 ${status.code} ${status.reason}\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`);
 }
 
 function channelOf(webSocket: WebSocket, clock: Clock): MessageChannel {

@@ -22,12 +22,12 @@ export class Tunnels {
     const mux = new Mux({ channel, initiator: true });
     this.#byNode.set(nodeName, mux);
     this.#changed(this.#byNode.size);
-    this.#logger.info('The agent of a node has connected its tunnel; logs of its tasks can be read.', { node: nodeName });
+    this.#logger.info('The agent of a node has connected its tunnel; logs of its tasks can be read, and commands run beside them.', { node: nodeName });
     void mux.closed.then(() => {
       if (this.#byNode.get(nodeName) !== mux) return;
       this.#byNode.delete(nodeName);
       this.#changed(this.#byNode.size);
-      this.#logger.info('The tunnel of a node has closed; logs of its tasks cannot be read until its agent connects again.', { node: nodeName });
+      this.#logger.info('The tunnel of a node has closed; until its agent connects again no logs of its tasks can be read, and no commands run beside them.', { node: nodeName });
     });
   }
 
@@ -42,11 +42,16 @@ export class Tunnels {
     }
   }
 
+  /** @throws ApiError ServiceUnavailable when the agent is not connected */
+  check(nodeName: string): void {
+    if (!this.#byNode.has(nodeName)) throw notConnected(nodeName);
+  }
+
   closeAll(): void {
     for (const mux of [...this.#byNode.values()]) mux.close();
   }
 }
 
 function notConnected(nodeName: string): ApiError {
-  return new ApiError('ServiceUnavailable', `the agent of node "${nodeName}" is not connected to this API server, and the log is on that node; check the agent there and try again`);
+  return new ApiError('ServiceUnavailable', `the agent of node "${nodeName}" is not connected to this API server, and only it can reach the task; check the agent there and try again`);
 }
