@@ -56,29 +56,61 @@ describe('strategic merge patch', () => {
     ['merges mappings and removes by null', { spec: { unschedulable: null, podCIDR: 'x' } }, { ...node, spec: { taints: [{ key: 'a' }], podCIDR: 'x' } }],
     ['replaces taints as a whole', { spec: { taints: [{ key: 'b' }] } }, { ...node, spec: { ...node.spec, taints: [{ key: 'b' }] } }],
     [
-      'merges conditions by type, and ignores their order',
-      { status: { '$setElementOrder/conditions': [{ type: 'Disk' }, { type: 'Ready' }], conditions: [{ type: 'Ready', status: 'False' }, { type: 'New', status: 'True' }] } },
-      { ...node, status: { conditions: [{ type: 'Ready', status: 'False', reason: 'r' }, { type: 'Disk', status: 'True' }, { type: 'New', status: 'True' }] } },
+      'merges conditions by type, and puts them in the order that the patch gives',
+      { status: { '$setElementOrder/conditions': [{ type: 'New' }, { type: 'Ready' }], conditions: [{ type: 'New', status: 'True' }, { type: 'Ready', status: 'False' }] } },
+      { ...node, status: { conditions: [{ type: 'New', status: 'True' }, { type: 'Ready', status: 'False', reason: 'r' }, { type: 'Disk', status: 'True' }] } },
     ],
+    [
+      'puts a list in another order without a change to it',
+      { status: { '$setElementOrder/conditions': [{ type: 'Disk' }, { type: 'Ready' }] } },
+      { ...node, status: { conditions: [{ type: 'Disk', status: 'True' }, { type: 'Ready', status: 'True', reason: 'r' }] } },
+    ],
+    ['takes the order of the patch without a word about it', { metadata: { finalizers: ['z', 'y'] } }, { ...node, metadata: { finalizers: ['z', 'x', 'y'] } }],
     ['deletes an item', { status: { conditions: [{ $patch: 'delete', type: 'Ready' }] } }, { ...node, status: { conditions: [{ type: 'Disk', status: 'True' }] } }],
     ['replaces a list of items', { status: { conditions: [{ $patch: 'replace' }, { type: 'Only', status: 'True' }] } }, { ...node, status: { conditions: [{ type: 'Only', status: 'True' }] } }],
+    ['deletes in a list whose order it gives', { status: { '$setElementOrder/conditions': [{ type: 'Disk' }], conditions: [{ $patch: 'delete', type: 'Ready' }] } }, { ...node, status: { conditions: [{ type: 'Disk', status: 'True' }] } }],
     ['replaces a mapping', { spec: { $patch: 'replace', podCIDR: 'x' } }, { ...node, spec: { podCIDR: 'x' } }],
     ['deletes a mapping', { spec: { $patch: 'delete' } }, { ...node, spec: {} }],
     ['adds to finalizers', { metadata: { finalizers: ['y', 'z'] } }, { ...node, metadata: { finalizers: ['x', 'y', 'z'] } }],
     ['takes away from finalizers', { metadata: { '$deleteFromPrimitiveList/finalizers': ['x'] } }, { ...node, metadata: { finalizers: ['y'] } }],
-    ['retains keys', { spec: { $retainKeys: ['taints'], podCIDR: 'x' } }, { ...node, spec: { taints: [{ key: 'a' }], podCIDR: 'x' } }],
+    ['retains keys', { spec: { $retainKeys: ['taints', 'podCIDR'], podCIDR: 'x' } }, { ...node, spec: { taints: [{ key: 'a' }], podCIDR: 'x' } }],
   ])('%s', (_, patch, result) => {
     expect(applyStrategicMergePatch(deepFreeze(node), deepFreeze(patch))).toEqual(result);
   });
 
   it.each([
-    [{ spec: { $patch: 'explode' } }, 'unknown $patch directive "explode"'],
+    [{ spec: { $patch: 'explode' } }, 'unknown patch type: "explode"'],
+    [{ spec: { $retainKeys: ['taints'], podCIDR: 'x' } }, 'invalid patch format of retainKeys: podCIDR is in the patch'],
+    [{ spec: { $retainKeys: 'taints' } }, 'invalid patch format of retainKeys'],
+    [{ '$setElementOrder/conditions': 1 }, 'invalid patch format of setElementOrder list'],
+    [{ '$deleteFromPrimitiveList/finalizers': 1 }, 'invalid patch format of primitive list'],
+    [{ status: { '$setElementOrder/conditions': [{ type: 'Disk' }], conditions: [{ type: 'Ready', status: 'False' }] } }, "doesn't match $setElementOrder/conditions list"],
+    [{ status: { conditions: [[]] } }, 'lists of lists are not supported'],
     [{ $what: 1 }, 'unknown directive "$what"'],
     [{ status: { conditions: [{ status: 'True' }] } }, 'map: conditions does not contain declared merge key: type'],
     [{ status: { conditions: ['Ready'] } }, 'items of conditions must be mappings'],
     [[], 'a strategic merge patch must be a mapping'],
   ])('refuses %j', (patch, message) => {
     expect(() => applyStrategicMergePatch(node, patch)).toThrow(message);
+  });
+
+  it('either patches or refuses with a client error, whatever it is', () => {
+    const words = ['a', 'conditions', 'finalizers', '$patch', '$retainKeys', '$setElementOrder/conditions', '$setElementOrder/finalizers', '$deleteFromPrimitiveList/finalizers', 'type', '__proto__'];
+    const any = fc.letrec<{ value: unknown }>((tie) => ({
+      value: fc.oneof({ maxDepth: 4 }, fc.constantFrom<unknown>(null, 0, 'x', 'replace', 'delete', 'type', [], {}), fc.array(tie('value'), { maxLength: 3 }), fc.dictionary(fc.constantFrom(...words), tie('value'), { maxKeys: 4 })),
+    })).value;
+    fc.assert(
+      fc.property(any, any, (document, patch) => {
+        try {
+          applyStrategicMergePatch(document, patch);
+        } catch (error) {
+          expect(error).toBeInstanceOf(ApiError);
+          expect([400, 422]).toContain((error as ApiError).code);
+        }
+      }),
+      { numRuns: 1000 },
+    );
+    expect(({} as Record<string, unknown>)['type']).toBeUndefined();
   });
 
   it('does what a merge patch does where there are no lists and directives', () => {
