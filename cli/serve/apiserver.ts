@@ -16,6 +16,7 @@ export interface ApiServerOptions extends StoreFlags {
   agent?: string[];
   presenceTtlSeconds: number;
   soleServer?: boolean;
+  defaultWatchCacheSize?: number;
   logLevel: LogLevel;
 }
 
@@ -31,7 +32,7 @@ export async function apiserver(session: Session, options: ApiServerOptions): Pr
   };
   try {
     mkdirSync(dataDir, { recursive: true, mode: 0o700 });
-    await runApiServer({ store, listen: parseListen(options.listen), dataDir, advertise: options.advertise, presenceTtlSeconds: options.presenceTtlSeconds, soleServer: options.soleServer, logger, clock, random, onStarted }, signal);
+    await runApiServer({ store, listen: parseListen(options.listen), dataDir, advertise: options.advertise, presenceTtlSeconds: options.presenceTtlSeconds, soleServer: options.soleServer, watchHistory: options.defaultWatchCacheSize, logger, clock, random, onStarted }, signal);
   } catch (error) {
     throw startFailure(error, { listen: options.listen, dataDir });
   }

@@ -42,6 +42,7 @@ export function addServerVerbs(program: Command, session: Session): void {
     .option('--data-dir <dir>', 'where keys, credentials and the embedded store are kept', '.taskplane')
     .option('--agent <name>', 'make a credential for the agent of this node, in DIR/agents; may be repeated', collect)
     .option('--presence-ttl-seconds <seconds>', 'an agent that is silent for so long is lost', integer('--presence-ttl-seconds', 1), 8)
+    .option('--default-watch-cache-size <changes>', 'how many changes a watcher may have missed and still resume (default: 20000)', integer('--default-watch-cache-size', 1))
     .option('--sole-server', 'promise that no other API server uses this etcd: agents then keep their tasks running while this one is down')
     .addOption(logLevel())
     .addHelpText('after', examples('taskplane apiserver --etcd-servers http://127.0.0.1:2379', 'taskplane apiserver --store embedded --listen 0.0.0.0:7443 --advertise control.example.com'))
