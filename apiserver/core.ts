@@ -18,6 +18,7 @@ import { bootstrap } from './resources/bootstrap.js';
 import { BulkService } from './resources/bulk-service.js';
 import { tasksByNodeIndex, type ObjectCache } from './resources/object-cache.js';
 import { PresenceService } from './resources/presence-service.js';
+import { Evictor } from './resources/eviction.js';
 import { kindPrefix, objectStoreKey } from './resources/registry-keys.js';
 import { StoredResourceService } from './resources/resource-service.js';
 import type { User } from './resources/service.js';
@@ -77,6 +78,7 @@ export class ApiServerCore {
       metrics,
       checks: { live: [{ name: 'ping', check: () => Promise.resolve() }], ready: this.#readyChecks() },
       version: packageVersion(),
+      evictor: new Evictor({ mutator, clock }),
       clock,
       random,
       logger,

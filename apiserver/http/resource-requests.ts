@@ -144,7 +144,7 @@ export async function readValue(request: ServerRequest, bytesMax = bodyBytesMax)
 }
 
 /** A body may be missing, also under a content type. */
-async function readDeleteOptions(request: ServerRequest): Promise<DeleteOptions> {
+export async function readDeleteOptions(request: ServerRequest): Promise<DeleteOptions> {
   const body = await request.readBody(bodyBytesMax);
   if (body.length === 0) return deleteOptions(request.query, undefined);
   const value = decodeBody(body, request.headers['content-type']);

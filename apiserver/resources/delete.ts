@@ -30,7 +30,8 @@ export function planDelete(target: ObjectTarget, stored: KubeObject, options: De
   return dequal(next, stored) ? { do: 'nothing' } : { do: 'write', object: next };
 }
 
-function refuseUnmet({ kind, name }: ObjectTarget, stored: ObjectMeta, { preconditions }: DeleteOptions): void {
+/** @throws ApiError Conflict when a precondition does not hold */
+export function refuseUnmet({ kind, name }: ObjectTarget, stored: ObjectMeta, { preconditions }: DeleteOptions): void {
   const { uid, resourceVersion } = preconditions ?? {};
   if (uid && uid !== stored.uid) throw uidConflict(kind, name, uid, stored.uid);
   if (resourceVersion && resourceVersion !== stored.resourceVersion) {

@@ -6,6 +6,7 @@
 //   no               yes             ADDED
 //   yes              yes             MODIFIED
 //   yes              no              DELETED: the last state that matched, with the resourceVersion of the change
+//   yes              yes, of another uid (a view)  DELETED, then ADDED
 //
 // The state is taken and the subscription begun in one turn of the event loop, so nothing is between them. Most watches
 // are then told of changes as they come. One that begins with more than its reader takes at once is told in parts, as the
@@ -176,7 +177,11 @@ class Watch {
     }
     const after = this.#render(entry);
     const matching = !matches || matches(after.object);
-    if (matching) this.sink.event(matched ? 'MODIFIED' : 'ADDED', after);
+    if (matching && matched && this.kind.projectionOf && isReplaced(before, after)) {
+      // A watch that is cut off between the two goes on before both.
+      this.sink.event('DELETED', atRevision(before, revision - 1));
+      this.sink.event('ADDED', after);
+    } else if (matching) this.sink.event(matched ? 'MODIFIED' : 'ADDED', after);
     else if (matched) this.sink.event('DELETED', atRevision(before, revision));
   }
 
@@ -208,6 +213,11 @@ class Watch {
     this.stop();
     this.sink.end(status);
   }
+}
+
+/** Whether a view of the object has become that of another one (podUid): a stored object keeps its uid for as long as it is there. */
+function isReplaced(before: Rendered, after: Rendered): boolean {
+  return before.object.metadata.uid !== after.object.metadata.uid;
 }
 
 function atRevision({ object }: Rendered, revision: number): Rendered {
