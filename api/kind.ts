@@ -25,6 +25,8 @@ export interface KindDefinition<T extends KubeObject = KubeObject> extends Resou
   version: string;
   kind: string;
   plural: string;
+  /** Of lists; the kind with `List` appended when absent. */
+  listKind?: string;
   singular: string;
   shortNames: readonly string[];
   categories: readonly string[];
@@ -44,6 +46,8 @@ export interface KindDefinition<T extends KubeObject = KubeObject> extends Resou
     kind: KindDefinition;
     /** What is stored for `object`. `stored` is what it takes the place of, for what this kind does not show. */
     toStored(object: T, stored?: KubeObject): KubeObject;
+    /** Whether the stored object is to be written anew, as it would be stored now, by a write that changes nothing. */
+    isStale?(stored: KubeObject): boolean;
     /** The object as clients of this kind see it; it must not change `stored`. */
     fromStored(stored: KubeObject): T;
   };

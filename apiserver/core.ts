@@ -1,6 +1,7 @@
 // core.ts: the API server without a socket: store and cache below, the handler above. main.ts listens for it, in-process.ts
 // calls it.
 
+import { KindRegistry } from '../api/kind-registry.js';
 import { kinds } from '../api/kinds.js';
 import { taskKind, type Task } from '../api/task.js';
 import { sleep, type Clock } from '../lib/clock.js';
@@ -8,6 +9,7 @@ import { Deferred } from '../lib/deferred.js';
 import type { Logger } from '../lib/log.js';
 import type { Random } from '../lib/random.js';
 import { backoffMs, reconnectBackoff } from '../lib/backoff.js';
+import { Definitions } from './custom-resources/definitions.js';
 import { Handler } from './handler.js';
 import type { HealthCheck } from './http/health.js';
 import { Logs } from './http/logs.js';
@@ -16,9 +18,9 @@ import { Tunnels } from './http/tunnels.js';
 import { authorize, refusalError, type Attributes, type Lookups } from './resources/authorization.js';
 import { bootstrap } from './resources/bootstrap.js';
 import { BulkService } from './resources/bulk-service.js';
+import { Evictor } from './resources/eviction.js';
 import { tasksByNodeIndex, type ObjectCache } from './resources/object-cache.js';
 import { PresenceService } from './resources/presence-service.js';
-import { Evictor } from './resources/eviction.js';
 import { kindPrefix, objectStoreKey } from './resources/registry-keys.js';
 import { StoredResourceService } from './resources/resource-service.js';
 import type { User } from './resources/service.js';
@@ -53,12 +55,15 @@ export class ApiServerCore {
   readonly resources: StoredResourceService;
   readonly #options: CoreOptions;
   readonly #presence: PresenceService;
+  readonly #definitions: Definitions;
   readonly #ready = new Deferred<void>();
   #isReady = false;
 
   constructor(options: CoreOptions) {
     const { store, cache, clock, random, logger } = options;
     this.#options = options;
+    const registry = new KindRegistry(kinds);
+    this.#definitions = new Definitions({ cache, registry, logger });
     const resources = (this.resources = new StoredResourceService({ cache, store, clock, random }));
     const { mutator, creator } = resources;
     const presence = (this.#presence = new PresenceService({ cache, presence: store.presence, mutator, clock, random, logger, ...(options.presenceTtlMs === undefined ? {} : { ttlMs: options.presenceTtlMs }), soleServer: options.soleServer ?? false }));
@@ -68,17 +73,17 @@ export class ApiServerCore {
     this.tunnels = new Tunnels({ logger, onChange: (count) => metrics.setTunnels(count) });
     const lookups = lookupsIn(cache);
     this.handler = new Handler({
-      kinds,
+      kinds: registry,
       resources,
       bulk: new BulkService({ cache, mutator, creator, clock }),
       presence,
       logs: new Logs({ resources, tunnels: this.tunnels, clock }),
+      evictor: new Evictor({ mutator, clock }),
       authorize: (user, attributes) => enforce(user, attributes, lookups),
       isReady: () => this.#isReady,
       metrics,
       checks: { live: [{ name: 'ping', check: () => Promise.resolve() }], ready: this.#readyChecks() },
       version: packageVersion(),
-      evictor: new Evictor({ mutator, clock }),
       clock,
       random,
       logger,
@@ -95,7 +100,7 @@ export class ApiServerCore {
     const ended = new AbortController();
     const both = AbortSignal.any([signal, ended.signal]);
     const cache = this.#options.cache.run(signal).finally(() => ended.abort());
-    await Promise.all([cache, this.#becomeReady(both)]);
+    await Promise.all([cache, this.#becomeReady(both)]).finally(() => this.#definitions.stop());
   }
 
   async #becomeReady(signal: AbortSignal): Promise<void> {
@@ -103,6 +108,7 @@ export class ApiServerCore {
     for (let failures = 1; !signal.aborted; failures++) {
       try {
         await untilAborted(cache.fresh(), signal);
+        this.#definitions.follow();
         await untilAborted(bootstrap(this.resources), signal);
         await untilAborted(this.#presence.restore(), signal);
         this.#isReady = true;

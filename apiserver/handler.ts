@@ -8,7 +8,7 @@
 // Whatever is thrown on the way becomes a Status.
 
 import { ApiError, forbidden, unauthorized } from '../api/errors.js';
-import type { KindDefinition } from '../api/kind.js';
+import type { ServedKinds } from '../api/kind-registry.js';
 import type { Clock } from '../lib/clock.js';
 import type { Logger } from '../lib/log.js';
 import type { Random } from '../lib/random.js';
@@ -27,7 +27,7 @@ import { Reviews } from './reviews/reviews.js';
 import type { Caller, ResourceService, User } from './resources/service.js';
 
 export interface HandlerOptions extends OwnEndpointsOptions {
-  kinds: readonly KindDefinition[];
+  kinds: ServedKinds;
   resources: ResourceService;
   /** @throws ApiError Forbidden */
   authorize(user: User, attributes: Attributes): void;
@@ -190,8 +190,10 @@ export class Handler {
 
   #endpoint(request: ServerRequest): Endpoint {
     const route = parsePath(request.path);
+    const tellsKinds = route.type === 'discovery' || (route.type === 'other' && route.segments[0] === 'openapi');
+    // Which kinds there are is stored, too: clients keep what they are told, so half of it would be worse than nothing.
+    if ((route.type === 'resource' || tellsKinds) && !this.#options.isReady()) throw starting();
     if (route.type !== 'resource') return this.#paths.endpoint(route, request);
-    if (!this.#options.isReady()) throw starting();
     return this.#own.endpoint(route, request) ?? this.#reviews.endpoint(route, request) ?? this.#resources.endpoint(route, request);
   }
 }

@@ -1,11 +1,12 @@
 // discovery.ts
 //
 // What the server serves, for clients that ask before they talk: legacy lists per group version, and the aggregated form
-// that tells everything in one reply. All of it is known at start, so it is text made once, with its ETag.
+// that tells everything in one reply. Kinds change seldom, so each is text made once between two changes, with its ETag.
 // https://kubernetes.io/docs/concepts/overview/kubernetes-api/#discovery-api
 
 import { createHash } from 'node:crypto';
 import { apiVersionOf, type KindDefinition } from '../../api/kind.js';
+import type { ServedKinds } from '../../api/kind-registry.js';
 import { unknownPath } from './errors.js';
 import { jsonType, type ServerReply, type ServerRequest } from './message.js';
 import { negotiateDiscovery } from './accept.js';
@@ -48,21 +49,19 @@ const metricsGroup: GroupVersion = {
 };
 
 export class Discovery {
-  readonly #groups: readonly GroupVersion[];
+  readonly #kinds: ServedKinds;
+  /** Of the kinds that `#groups` and `#texts` were made of. */
+  #revision = -1;
+  #groups: readonly GroupVersion[] = [];
   readonly #texts = new Map<string, CachedText>();
 
-  constructor(kinds: readonly KindDefinition[]) {
-    const groups: GroupVersion[] = [];
-    for (const kind of kinds) {
-      let group = groups.find((known) => known.group === kind.group && known.version === kind.version);
-      if (!group) groups.push((group = { group: kind.group, version: kind.version, resources: [] }));
-      group.resources.push(resourceOf(kind));
-    }
-    this.#groups = [...groups, metricsGroup];
+  constructor(kinds: ServedKinds) {
+    this.#kinds = kinds;
   }
 
   /** @throws ApiError NotFound for a group or version that is not served */
   handle(root: 'api' | 'apis', group: string | undefined, version: string | undefined, request: ServerRequest): ServerReply {
+    if (this.#revision !== this.#kinds.revision) this.#regroup();
     if (version !== undefined) return this.#reply(request, `${root}/${group ?? ''}/${version}`, () => this.#resourceList(group ?? '', version));
     if (group !== undefined) return this.#reply(request, `${root}/${group}`, () => this.#apiGroup(group));
     const aggregated = negotiateDiscovery(request.headers['accept']);
@@ -72,6 +71,19 @@ export class Discovery {
       return this.#reply(request, `${root} ${aggregated}`, () => this.#aggregated(root, aggregated), { ...vary, 'content-type': type });
     }
     return this.#reply(request, root, () => (root === 'api' ? this.#apiVersions() : this.#apiGroupList()), vary);
+  }
+
+  #regroup(): void {
+    const groups = new Map<string, GroupVersion>();
+    for (const kind of this.#kinds.kinds) {
+      const apiVersion = apiVersionOf(kind);
+      let group = groups.get(apiVersion);
+      if (!group) groups.set(apiVersion, (group = { group: kind.group, version: kind.version, resources: [] }));
+      group.resources.push(resourceOf(kind));
+    }
+    this.#groups = [...groups.values(), metricsGroup];
+    this.#texts.clear();
+    this.#revision = this.#kinds.revision;
   }
 
   #reply(request: ServerRequest, key: string, make: () => unknown, headers: Record<string, string> = {}): ServerReply {
@@ -140,9 +152,13 @@ export class Discovery {
   }
 }
 
+/** What is still done to objects of a kind that goes. */
+const lastVerbs: readonly string[] = ['delete', 'deletecollection', 'get', 'list', 'watch'];
+
 function resourceOf(kind: KindDefinition): Resource {
   const { plural, singular, namespaced, shortNames, categories } = kind;
-  return { plural, singular, namespaced, kind, verbs: [...(kind.verbs ?? defaultVerbs)].sort(), shortNames, categories, subresources: subresourcesOf(kind) };
+  const verbs = kind.closed === undefined ? (kind.verbs ?? defaultVerbs) : lastVerbs;
+  return { plural, singular, namespaced, kind, verbs: [...verbs].sort(), shortNames, categories, subresources: subresourcesOf(kind) };
 }
 
 function aggregatedResource(resource: Resource): unknown {

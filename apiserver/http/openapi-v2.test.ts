@@ -1,4 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
+import { KindRegistry } from '../../api/kind-registry.js';
 import { kinds } from '../../api/kinds.js';
 import type { ServerRequest } from './message.js';
 import { OpenApiV2 } from './openapi-v2.js';
@@ -31,7 +32,7 @@ const one = (fields: Fields, ...path: number[]): Buffer => path.slice(1).reduce(
 
 describe('OpenAPI v2 in protobuf', () => {
   const request = { headers: {}, query: new URLSearchParams() } as unknown as ServerRequest;
-  const document = fieldsOf(new OpenApiV2({ kinds, version: 'v1' }).handle(request).body as Buffer);
+  const document = fieldsOf(new OpenApiV2({ kinds: new KindRegistry(kinds), version: 'v1' }).handle(request).body as Buffer);
 
   it('defines every kind with its properties', () => {
     expect(one(document, 1).toString()).toBe('2.0');

@@ -5,6 +5,7 @@
 // https://github.com/google/gnostic/blob/main/openapiv2/OpenAPIv2.proto
 
 import type { KindDefinition } from '../../api/kind.js';
+import type { ServedKinds } from '../../api/kind-registry.js';
 import type { SchemaNode } from '../../api/schema.js';
 import { cachedText, conditionalReply, type CachedText } from './discovery.js';
 import type { ServerReply, ServerRequest } from './message.js';
@@ -16,24 +17,46 @@ const protobufType = 'application/com.github.proto-openapi.spec.v2.v1.0+protobuf
 
 export class OpenApiV2 {
   #document: CachedText | undefined;
-  readonly #kinds: readonly KindDefinition[];
+  /** Of the kinds that the document was made of. */
+  #revision = -1;
+  readonly #kinds: ServedKinds;
   readonly #version: string;
 
-  constructor(options: { kinds: readonly KindDefinition[]; version: string }) {
+  constructor(options: { kinds: ServedKinds; version: string }) {
     this.#kinds = options.kinds;
     this.#version = options.version;
   }
 
   handle(request: ServerRequest): ServerReply {
-    return conditionalReply(request, (this.#document ??= cachedText(documentOf(this.#kinds, this.#version))), { 'content-type': protobufType });
+    if (this.#document === undefined || this.#revision !== this.#kinds.revision) {
+      this.#document = cachedText(documentOf(this.#kinds.kinds, this.#version));
+      this.#revision = this.#kinds.revision;
+    }
+    return conditionalReply(request, this.#document, { 'content-type': protobufType });
   }
 }
 
 function documentOf(kinds: readonly KindDefinition[], version: string): Buffer {
   const info = message(text(1, 'Taskplane'), text(2, version));
-  const paths = kinds.flatMap((kind) => pathItems(kind)).map(([path, item]) => field(2, message(text(1, path), field(2, item))));
-  const definitions = kinds.map((kind) => field(1, namedSchema(schemaName(kind), definitionOf(kind))));
-  return message(text(1, '2.0'), field(2, info), field(8, message(...paths)), field(9, message(...definitions)));
+  const parts = kinds.map(partsOf);
+  return message(text(1, '2.0'), field(2, info), field(8, message(...parts.map(({ paths }) => paths))), field(9, message(...parts.map(({ definition }) => definition))));
+}
+
+interface KindParts {
+  paths: Buffer;
+  definition: Buffer;
+}
+
+/** What was made of each kind: one more kind costs its own part only. */
+const made = new WeakMap<KindDefinition, KindParts>();
+
+function partsOf(kind: KindDefinition): KindParts {
+  let parts = made.get(kind);
+  if (!parts) {
+    const paths = message(...pathItems(kind).map(([path, item]) => field(2, message(text(1, path), field(2, item)))));
+    made.set(kind, (parts = { paths, definition: field(1, namedSchema(schemaName(kind), definitionOf(kind))) }));
+  }
+  return parts;
 }
 
 const methodFields: Record<Operation['method'], number> = { get: 2, put: 3, post: 4, delete: 5, patch: 8 };
@@ -64,7 +87,7 @@ function extension(name: string, value: unknown): Buffer {
 }
 
 function definitionOf(kind: KindDefinition): Buffer {
-  return message(schemaOf({ ...kind.schema.root, description: kind.description }), field(31, extension('x-kubernetes-group-version-kind', [groupVersionKind(kind)])));
+  return message(schemaOf({ ...(kind.schema.openApiV2?.() ?? kind.schema.root), description: kind.description }), field(31, extension('x-kubernetes-group-version-kind', [groupVersionKind(kind)])));
 }
 
 function namedSchema(name: string, schema: Buffer): Buffer {

@@ -5,6 +5,7 @@
 // https://kubernetes.io/docs/concepts/overview/kubernetes-api/#openapi-v3
 
 import { apiVersionOf, type KindDefinition } from '../../api/kind.js';
+import type { ServedKinds } from '../../api/kind-registry.js';
 import { collectionPath } from '../../api/kinds.js';
 import type { SchemaNode } from '../../api/schema.js';
 import { cachedText, conditionalReply, type CachedText } from './discovery.js';
@@ -15,41 +16,58 @@ import { defaultVerbs } from './subresources.js';
 
 export class OpenApiV3 {
   /** By path below /openapi/v3: `api/v1`, `apis/taskplane.dev/v1`. */
-  #documents: Map<string, CachedText> | undefined;
+  #documents = new Map<string, Document>();
   #index: CachedText | undefined;
-  readonly #kinds: readonly KindDefinition[];
+  /** Of the kinds that they were made of. */
+  #revision = -1;
+  readonly #kinds: ServedKinds;
   readonly #version: string;
 
-  constructor(options: { kinds: readonly KindDefinition[]; version: string }) {
+  constructor(options: { kinds: ServedKinds; version: string }) {
     this.#kinds = options.kinds;
     this.#version = options.version;
   }
 
   /** @param path what follows /openapi/v3; empty for the index. @throws ApiError NotFound */
   handle(path: string, request: ServerRequest): ServerReply {
-    const documents = (this.#documents ??= this.#makeDocuments());
-    if (path === '') return conditionalReply(request, (this.#index ??= indexOf(documents)));
-    const document = documents.get(path);
+    if (this.#revision !== this.#kinds.revision) this.#makeDocuments();
+    if (path === '') return conditionalReply(request, (this.#index ??= indexOf(this.#documents)));
+    const document = this.#documents.get(path)?.text;
     if (!document) throw unknownPath();
     // Under its hash a document never changes, so clients may keep it for good.
     const forever = request.query.get('hash') === document.hash;
     return conditionalReply(request, document, forever ? { 'cache-control': 'public, immutable, max-age=31536000', expires: 'Fri, 31 Dec 9999 23:59:59 GMT' } : {});
   }
 
-  #makeDocuments(): Map<string, CachedText> {
-    const versions = [...new Set(this.#kinds.map(apiVersionOf))];
-    return new Map(
-      versions.map((apiVersion) => {
-        const kinds = this.#kinds.filter((kind) => apiVersionOf(kind) === apiVersion);
-        const path = apiVersion.includes('/') ? `apis/${apiVersion}` : `api/${apiVersion}`;
-        return [path, cachedText(JSON.stringify(documentOf(kinds, this.#version)))];
+  /** A group version whose kinds are the same keeps its text. */
+  #makeDocuments(): void {
+    const byPath = new Map<string, KindDefinition[]>();
+    for (const kind of this.#kinds.kinds) {
+      const path = kind.group ? `apis/${apiVersionOf(kind)}` : `api/${kind.version}`;
+      const kinds = byPath.get(path);
+      if (kinds) kinds.push(kind);
+      else byPath.set(path, [kind]);
+    }
+    const before = this.#documents;
+    this.#documents = new Map(
+      [...byPath].map(([path, kinds]) => {
+        const known = before.get(path);
+        if (known && known.kinds.length === kinds.length && known.kinds.every((kind, index) => kind === kinds[index])) return [path, known];
+        return [path, { kinds, text: cachedText(JSON.stringify(documentOf(kinds, this.#version))) }];
       }),
     );
+    this.#index = undefined;
+    this.#revision = this.#kinds.revision;
   }
 }
 
-function indexOf(documents: Map<string, CachedText>): CachedText {
-  const paths = Object.fromEntries([...documents].map(([path, { hash }]) => [path, { serverRelativeURL: `/openapi/v3/${path}?hash=${hash}` }]));
+interface Document {
+  kinds: readonly KindDefinition[];
+  text: CachedText;
+}
+
+function indexOf(documents: Map<string, Document>): CachedText {
+  const paths = Object.fromEntries([...documents].map(([path, { text }]) => [path, { serverRelativeURL: `/openapi/v3/${path}?hash=${text.hash}` }]));
   return cachedText(JSON.stringify({ paths }));
 }
 

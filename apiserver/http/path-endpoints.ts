@@ -1,6 +1,6 @@
 // path-endpoints.ts: everything that is no resource: health, version, metrics, discovery, OpenAPI.
 
-import type { KindDefinition } from '../../api/kind.js';
+import type { ServedKinds } from '../../api/kind-registry.js';
 import { versionInfo } from '../version.js';
 import { Discovery } from './discovery.js';
 import type { Endpoint } from './endpoint.js';
@@ -19,7 +19,7 @@ const anonymousPaths = new Set(['livez', 'readyz', 'healthz', 'version']);
 const knownPaths = new Set([...anonymousPaths, 'metrics', 'openapi']);
 
 export interface PathEndpointsOptions {
-  kinds: readonly KindDefinition[];
+  kinds: ServedKinds;
   /** Version of this package. */
   version: string;
   checks: { live: readonly HealthCheck[]; ready: readonly HealthCheck[] };

@@ -1,6 +1,7 @@
 // resource-endpoints.ts: from a resource path to its kind, verb and rights.
 
 import type { KindDefinition } from '../../api/kind.js';
+import type { ServedKinds } from '../../api/kind-registry.js';
 import { nodeKind } from '../../api/node.js';
 import type { Attributes } from '../resources/authorization.js';
 import type { ResourceService } from '../resources/service.js';
@@ -15,16 +16,16 @@ import { subresourcesOf } from './subresources.js';
 
 export class ResourceEndpoints {
   readonly #requests: ResourceRequests;
-  readonly #kinds: Map<string, KindDefinition>;
+  readonly #kinds: ServedKinds;
 
-  constructor(options: { kinds: readonly KindDefinition[]; resources: ResourceService; now: () => number }) {
+  constructor(options: { kinds: ServedKinds; resources: ResourceService; now: () => number }) {
     this.#requests = new ResourceRequests(options);
-    this.#kinds = new Map(options.kinds.map((kind) => [`${kind.group}/${kind.version}/${kind.plural}`, kind]));
+    this.#kinds = options.kinds;
   }
 
   /** @throws ApiError BadRequest for a `watch` parameter that is no flag */
   endpoint(route: ResourceRoute, request: ServerRequest): Endpoint {
-    const kind = this.#kinds.get(`${route.group}/${route.version}/${route.plural}`);
+    const kind = this.#kinds.find(route.group, route.version, route.plural);
     const verb = verbOf(request.method, route.name !== undefined, request.query.has('watch') && flag(request.query, 'watch'));
     const attributes = attributesOf(route, kind, verb ?? request.method.toLowerCase(), request.query);
     if (!kind || !this.#isServed(kind, route)) {
@@ -52,7 +53,7 @@ function isAllowed(kind: KindDefinition, route: ResourceRoute, method: string, v
   if (route.subresource === undefined) return true;
   const subresource = subresourcesOf(kind).find(({ name }) => name === route.subresource);
   // The other subresources have endpoints of their own; only their wrong methods end up here.
-  return route.subresource === 'status' && verb !== 'watch' && subresource!.methods.includes(method);
+  return (route.subresource === 'status' || route.subresource === 'scale') && verb !== 'watch' && subresource!.methods.includes(method);
 }
 
 export function attributesOf(route: ResourceRoute, kind: KindDefinition | undefined, verb: string, query: URLSearchParams): Attributes {

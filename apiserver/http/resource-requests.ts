@@ -2,6 +2,7 @@
 
 import { badRequest, invalid, invalidValue } from '../../api/errors.js';
 import type { KindDefinition } from '../../api/kind.js';
+import type { ServedKinds } from '../../api/kind-registry.js';
 import { repeatedFields } from '../resources/repeated-keys.js';
 import type { Caller, DeleteOptions, ListReply, ObjectTarget, PatchType, Rendered, ResourceService, Target, WriteOptions } from '../resources/service.js';
 import { negotiateShape, type NegotiatedShape } from './accept.js';
@@ -11,6 +12,7 @@ import { jsonType, textReply, yamlReply, yamlType, type ServerReply, type Server
 import { deleteOptions, listQuery, patchOptions, readOptions, watchQuery, writeOptions } from './query.js';
 import type { ResourceRoute, Verb } from './route.js';
 import { defaultVerbs } from './subresources.js';
+import { ScaleRequests } from './scale-requests.js';
 import { includeObject, objectsPerPart, shaperFor, type Shaper } from './table.js';
 import { WatchReply } from './watch-reply.js';
 
@@ -24,11 +26,15 @@ export interface ResourceRequest {
 
 export class ResourceRequests {
   readonly #resources: ResourceService;
+  readonly #kinds: ServedKinds;
+  readonly #scales: ScaleRequests;
   readonly #now: () => number;
 
   /** @param options.now milliseconds since the epoch, for ages in tables */
-  constructor(options: { resources: ResourceService; now: () => number }) {
+  constructor(options: { resources: ResourceService; kinds: ServedKinds; now: () => number }) {
     this.#resources = options.resources;
+    this.#kinds = options.kinds;
+    this.#scales = new ScaleRequests(options);
     this.#now = options.now;
   }
 
@@ -37,6 +43,7 @@ export class ResourceRequests {
     const { kind, verb, route } = asked;
     if (!(kind.verbs ?? defaultVerbs).includes(verb)) throw methodNotAllowed(kind.whyNot);
     if (route.namespace !== undefined && !kind.namespaced) throw badRequest(`${kind.plural} are cluster-wide: the path must not name a namespace`);
+    if (kind.deprecationWarning !== undefined) asked.caller.warn(kind.deprecationWarning);
     const target: Target = { kind, namespace: route.namespace };
     if (verb === 'list') return this.#list(asked, target);
     if (verb === 'watch') return this.#watch(asked, target);
@@ -44,6 +51,7 @@ export class ResourceRequests {
     if (verb === 'deletecollection') return this.#deleteCollection(asked, target);
     if (kind.namespaced && route.namespace === undefined) throw methodNotAllowed();
     const object: ObjectTarget = { ...target, name: route.name!, ...(route.subresource === 'status' ? { subresource: 'status' } : {}) };
+    if (route.subresource === 'scale') return this.#scales.handle(asked, object);
     switch (verb) {
       case 'get': {
         const reply = this.#replier(asked);
@@ -75,7 +83,12 @@ export class ResourceRequests {
     // GET of one object with ?watch: a watch of the collection for that name.
     if (route.name !== undefined) query.fieldSelector = [query.fieldSelector, `metadata.name=${route.name}`].filter(Boolean).join(',');
     const reply = new WatchReply(shaperFor(kind, negotiateShape(request.headers['accept'], 'watch'), includeObject(request.query), this.#now));
-    const stop = await this.#resources.watch(caller, target, query, reply);
+    const stopWatch = await this.#resources.watch(caller, target, query, reply);
+    const forget = this.#kinds.onRetired(kind, () => reply.end(undefined));
+    const stop = (): void => {
+      forget();
+      stopWatch();
+    };
     return { status: 200, headers: { 'content-type': 'application/json', 'cache-control': 'no-cache, private' }, body: (output) => reply.writeTo(output, stop) };
   }
 

@@ -1,6 +1,7 @@
 // subresources.ts: what hangs below an object beside its status. Discovery, authorization and dispatch read this table.
 
 import type { KindDefinition } from '../../api/kind.js';
+import { namespaceKind } from '../../api/namespace.js';
 import { nodeKind } from '../../api/node.js';
 import { podKind } from '../../api/pod.js';
 import { taskKind } from '../../api/task.js';
@@ -21,6 +22,8 @@ const statusOf = (kind: KindDefinition): Subresource => ({
   methods: ['GET', 'HEAD', 'PUT', 'PATCH'],
 });
 
+const scale: Subresource = { name: 'scale', verbs: ['get', 'patch', 'update'], kind: { group: 'autoscaling', version: 'v1', kind: 'Scale' }, methods: ['GET', 'HEAD', 'PUT', 'PATCH'] };
+
 const log = (kind: KindDefinition): Subresource => ({ name: 'log', verbs: ['get'], kind, methods: ['GET', 'HEAD'] });
 
 /** Opened by an upgrade (streams/stream-server.ts). Kinds as Kubernetes names them, for tasks too: their options are the same. */
@@ -34,6 +37,7 @@ const eviction: Subresource = { name: 'eviction', verbs: ['create'], kind: { gro
 
 const others = new Map<string, readonly Subresource[]>([
   ['taskplane.dev/tasks', [{ name: 'binding', verbs: ['create'], kind: { group: '', version: 'v1', kind: 'Binding' }, methods: ['POST'] }, eviction, log(taskKind), ...streams]],
+  ['/namespaces', [{ name: 'finalize', verbs: ['update'], kind: namespaceKind, methods: ['PUT'] }]],
   ['/pods', [eviction, log(podKind), ...streams]],
   [
     '/nodes',
@@ -44,7 +48,8 @@ const others = new Map<string, readonly Subresource[]>([
   ],
 ]);
 
-const byKind = new Map<KindDefinition, readonly Subresource[]>();
+/** Kinds of users come and go. */
+const byKind = new WeakMap<KindDefinition, readonly Subresource[]>();
 
 export function subresourcesOf(kind: KindDefinition): readonly Subresource[] {
   let found = byKind.get(kind);
@@ -53,6 +58,7 @@ export function subresourcesOf(kind: KindDefinition): readonly Subresource[] {
     const status = statusOf(kind);
     found = [
       ...(kind.statusSubresource ? [readOnly ? { ...status, verbs: ['get'], methods: ['GET', 'HEAD'] } : status] : []),
+      ...(kind.scale ? [scale] : []),
       ...(others.get(`${kind.group}/${kind.plural}`) ?? []),
     ];
     byKind.set(kind, found);

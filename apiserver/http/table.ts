@@ -38,7 +38,7 @@ export function shaperFor(kind: KindDefinition, { shape, version }: NegotiatedSh
     const one = (rendered: Rendered): string => partialMetadata(rendered, version);
     return { object: one, event: one, bookmark: one, list: (reply) => listParts(`${head}${listMeta(reply)},"items":[`, reply, one) };
   }
-  const head = `{"kind":"${kind.kind}List","apiVersion":"${apiVersion}","metadata":`;
+  const head = `{"kind":"${kind.listKind ?? `${kind.kind}List`}","apiVersion":"${apiVersion}","metadata":`;
   const one = (rendered: Rendered): string => rendered.json;
   return { object: one, event: one, bookmark: one, list: (reply) => listParts(`${head}${listMeta(reply)},"items":[`, reply, one) };
 }

@@ -30,7 +30,7 @@ class RenderedProjection implements Rendered {
   }
 
   get json(): string {
-    return (this.#json ??= JSON.stringify(this.object));
+    return (this.#json ??= this.object === this.entry.object ? this.entry.json : JSON.stringify(this.object));
   }
 }
 

@@ -13,7 +13,9 @@ import type { Rendered } from './service.js';
 export function planOnStored({ storedAs }: KindDefinition, plan: Plan): Plan {
   if (!storedAs) return plan;
   return (stored) => {
-    const step = plan(storedAs.fromStored(stored));
+    const view = storedAs.fromStored(stored);
+    const step = plan(view);
+    if (step.do === 'nothing' && storedAs.isStale?.(stored)) return { do: 'write', object: storedAs.toStored(view, stored) };
     return step.do === 'write' ? { do: 'write', object: storedAs.toStored(step.object, stored) } : step;
   };
 }
@@ -25,5 +27,7 @@ export function toStored({ storedAs }: KindDefinition, object: KubeObject): Kube
 
 /** What was stored for an object of `kind`, as clients see it. */
 export function asServed({ storedAs }: KindDefinition, stored: Rendered): Rendered {
-  return storedAs ? new RenderedObject(storedAs.fromStored(stored.object)) : stored;
+  if (!storedAs) return stored;
+  const object = storedAs.fromStored(stored.object);
+  return object === stored.object ? stored : new RenderedObject(object);
 }

@@ -1,0 +1,102 @@
+// scale-requests.ts
+//
+// .../scale of a kind that has one: an autoscaling/v1 Scale that is read from the object, and writes back one number. A write
+// is a patch of the object that is guarded by the version that the Scale was read at; without a version of the client's own it
+// is tried again on what has changed meanwhile.
+
+import { badRequest, conflict, invalid, invalidValue, isReason, modifiedMessage, ApiError } from '../../api/errors.js';
+import type { KubeObject } from '../../api/meta.js';
+import { replicasProblems, scaleOf, withReplicas, type Scale } from '../../api/structural/scale.js';
+import { applyJsonPatch } from '../resources/patches/json-patch.js';
+import { applyMergePatch } from '../resources/patches/merge-patch.js';
+import type { ObjectTarget, Rendered, ResourceService, WriteOptions } from '../resources/service.js';
+import { asObject, bodyBytesMax, decodeBody, decodePatch, isMapping, patchType } from './decode.js';
+import { jsonReply, type ServerReply } from './message.js';
+import { patchOptions, readOptions, writeOptions } from './query.js';
+import type { ResourceRequest } from './resource-requests.js';
+
+const triesMax = 64;
+const scaleKind = { group: 'autoscaling', plural: 'scales', kind: 'Scale' };
+
+/** What a client makes of a Scale. @throws ApiError */
+type Change = (scale: Scale) => unknown;
+
+export class ScaleRequests {
+  readonly #resources: ResourceService;
+
+  constructor(options: { resources: ResourceService }) {
+    this.#resources = options.resources;
+  }
+
+  /** @throws ApiError */
+  async handle(asked: ResourceRequest, target: ObjectTarget): Promise<ServerReply> {
+    const { request, verb, caller } = asked;
+    if (verb === 'get') return jsonReply(200, this.#scale(target, await this.#resources.get(caller, target, readOptions(request.query))));
+    const { change, options } = verb === 'update' ? await readScale(asked) : await readPatch(asked);
+    return jsonReply(200, this.#scale(target, await this.#write(asked, target, change, options)));
+  }
+
+  #scale({ kind }: ObjectTarget, { object }: Rendered): Scale {
+    return scaleOf(object, kind.scale!);
+  }
+
+  async #write({ caller }: ResourceRequest, target: ObjectTarget, change: Change, options: WriteOptions): Promise<Rendered> {
+    for (let tries = 1; ; tries++) {
+      const stored = await this.#resources.get(caller, target);
+      const scale = this.#scale(target, stored);
+      const { replicas, isGuarded } = wantedOf(target, scale, change(scale));
+      if (scale.spec.replicas === replicas) return stored;
+      const guarded: KubeObject = { apiVersion: '', kind: '', metadata: { resourceVersion: scale.metadata.resourceVersion! } };
+      const { metadata, spec } = withReplicas(guarded, target.kind.scale!, replicas);
+      try {
+        return await this.#resources.patch(caller, target, 'application/merge-patch+json', { metadata, spec }, options);
+      } catch (error) {
+        if (isGuarded || tries >= triesMax || !isReason(error, 'Conflict')) throw error;
+      }
+    }
+  }
+}
+
+/** @throws ApiError */
+async function readScale({ request }: ResourceRequest): Promise<{ change: Change; options: WriteOptions }> {
+  const options = writeOptions(request.query, request.headers['user-agent'], 'UpdateOptions');
+  const body = asObject(decodeBody(await request.readBody(bodyBytesMax), request.headers['content-type']));
+  return { change: () => body, options };
+}
+
+/** @throws ApiError */
+async function readPatch({ request, kind }: ResourceRequest): Promise<{ change: Change; options: WriteOptions }> {
+  const type = patchType(request.headers['content-type']);
+  if (type !== 'application/json-patch+json' && type !== 'application/merge-patch+json') {
+    throw new ApiError('UnsupportedMediaType', `the scale of ${kind.plural} takes application/json-patch+json and application/merge-patch+json, not ${type}`);
+  }
+  const options = patchOptions(request.query, request.headers['user-agent'], type);
+  const patch = decodePatch(await request.readBody(bodyBytesMax), type);
+  if (type === 'application/json-patch+json') {
+    if (!Array.isArray(patch)) throw badRequest('a JSON patch must be a list of operations');
+    return { change: (scale) => applyJsonPatch(scale as unknown as KubeObject, patch), options };
+  }
+  if (!isMapping(patch)) throw badRequest('the patch must be a mapping');
+  return { change: (scale) => applyMergePatch(scale, patch), options };
+}
+
+/** @throws ApiError BadRequest, Conflict, Invalid */
+function wantedOf({ kind, name }: ObjectTarget, current: Scale, wanted: unknown): { replicas: number; isGuarded: boolean } {
+  if (!isMapping(wanted)) throw badRequest('the body of the request must be a Scale');
+  const { apiVersion = current.apiVersion, kind: kindName = current.kind } = wanted;
+  if (kindName !== current.kind || apiVersion !== current.apiVersion) {
+    throw badRequest(`${String(kindName)} in version ${JSON.stringify(apiVersion)} cannot be handled as a Scale: the path expects autoscaling/v1, Kind=Scale`);
+  }
+  const metadata = isMapping(wanted['metadata']) ? wanted['metadata'] : {};
+  if (metadata['name'] !== undefined && metadata['name'] !== name) throw badRequest(`the name of the object (${String(metadata['name'])}) does not match the name on the URL (${name})`);
+  const { uid, resourceVersion } = metadata;
+  if (uid && uid !== current.metadata.uid) throw conflict(kind, name, `Precondition failed: UID in precondition: ${String(uid)}, UID in object meta: ${current.metadata.uid ?? ''}`);
+  const spec = isMapping(wanted['spec']) ? wanted['spec'] : {};
+  const { replicas = 0 } = spec;
+  const problems = replicasProblems(replicas);
+  if (Number.isInteger(replicas) && (replicas as number) > 2 ** 31 - 1) problems.push(invalidValue('spec.replicas', replicas, 'must be at most 2147483647'));
+  if (problems.length > 0) throw invalid(scaleKind, name, problems);
+  const isGuarded = Boolean(resourceVersion) && resourceVersion !== '0';
+  if (isGuarded && resourceVersion !== current.metadata.resourceVersion) throw conflict(kind, name, modifiedMessage);
+  return { replicas: replicas as number, isGuarded };
+}
