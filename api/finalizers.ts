@@ -4,5 +4,5 @@
 export const foregroundFinalizer = 'foregroundDeletion';
 /** Dependents stay and forget the object; the garbage collector takes it off when they have. */
 export const orphanFinalizer = 'orphan';
-/** On every Namespace; the namespace controller takes it off when a deleted namespace is empty. */
+/** Earlier versions had this in metadata.finalizers of every Namespace, instead of namespaceFinalizer in its spec; it goes with the next write. */
 export const namespaceContentsFinalizer = 'taskplane.dev/namespace-contents';

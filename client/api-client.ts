@@ -24,6 +24,8 @@ export interface ListOptions {
   continue?: string;
   /** "0": whatever the server has at hand. Absent: as of now. */
   resourceVersion?: string;
+  /** Objects come as PartialObjectMetadata: without anything but metadata. */
+  metadataOnly?: boolean;
 }
 
 export interface WriteOptions {
@@ -46,6 +48,8 @@ export interface WatchOptions {
   resourceVersion?: string;
   allowWatchBookmarks?: boolean;
   timeoutSeconds?: number;
+  /** Objects come as PartialObjectMetadata: without anything but metadata. */
+  metadataOnly?: boolean;
   signal: AbortSignal;
 }
 
@@ -84,8 +88,13 @@ export class ApiClient {
 
   /** One page when `limit` is given, everything otherwise; of all namespaces when none is given. */
   async list<T extends KubeObject>(kind: KindDefinition<T>, options: ListOptions = {}): Promise<KubeList<T>> {
-    const { namespace, ...query } = options;
-    return this.#json<KubeList<T>>({ method: 'GET', path: collectionPath(generic(kind), namespace), query });
+    const { namespace, metadataOnly, ...query } = options;
+    return this.#json<KubeList<T>>({ method: 'GET', path: collectionPath(generic(kind), namespace), query, ...(metadataOnly ? { headers: { accept: metadataAs('PartialObjectMetadataList') } } : {}) });
+  }
+
+  /** Only the metadata of an object. @throws ApiError NotFound and others, TransportError */
+  async getMetadata(kind: KindDefinition, name: string, namespace?: string): Promise<KubeObject> {
+    return this.#json<KubeObject>({ method: 'GET', path: objectPath(kind, name, namespace), headers: { accept: metadataAs('PartialObjectMetadata') } });
   }
 
   async create<T extends KubeObject>(kind: KindDefinition<T>, object: T, options: WriteOptions = {}): Promise<T> {
@@ -94,7 +103,7 @@ export class ApiClient {
   }
 
   /** Guarded by metadata.resourceVersion where the object has one. @throws ApiError Conflict */
-  async update<T extends KubeObject>(kind: KindDefinition<T>, object: T, options: WriteOptions & { subresource?: 'status' } = {}): Promise<T> {
+  async update<T extends KubeObject>(kind: KindDefinition<T>, object: T, options: WriteOptions & { subresource?: 'status' | 'finalize' } = {}): Promise<T> {
     const path = objectPath(generic(kind), object.metadata.name ?? '', namespaceOf(kind, object), options.subresource);
     return this.#json<T>({ method: 'PUT', path, query: writeQuery(options), body: JSON.stringify(object) });
   }
@@ -146,10 +155,11 @@ export class ApiClient {
 
   /** As watch, but all events that arrived together at once. */
   async *watchBatches<T extends KubeObject>(kind: KindDefinition<T>, options: WatchOptions): AsyncGenerator<WatchEvent<T>[]> {
-    const { namespace, signal, ...query } = options;
+    const { namespace, signal, metadataOnly, ...query } = options;
     const path = collectionPath(generic(kind), namespace);
     try {
-      const chunks = await this.#stream({ method: 'GET', path, query: { ...query, watch: true }, signal });
+      const headers = metadataOnly ? { headers: { accept: metadataAs('PartialObjectMetadata') } } : {};
+      const chunks = await this.#stream({ method: 'GET', path, query: { ...query, watch: true }, ...headers, signal });
       yield* watchBatches<T>(chunks);
     } catch (error) {
       if (!signal.aborted) throw error;
@@ -234,6 +244,11 @@ export class ApiClient {
 function retryAfterMs(headers: Readonly<Record<string, string>>): number | undefined {
   const text = headers['retry-after'];
   return text !== undefined && /^\d+$/.test(text) ? Number(text) * 1_000 : undefined;
+}
+
+/** Accept header for objects without anything but metadata. */
+function metadataAs(kind: 'PartialObjectMetadata' | 'PartialObjectMetadataList'): string {
+  return `application/json;as=${kind};g=meta.k8s.io;v=v1`;
 }
 
 const shownBodyLengthMax = 200;

@@ -24,6 +24,8 @@ import { SystemRandom } from '../lib/random.js';
 import type { Service } from '../lib/service.js';
 import { EventTtl } from './event-ttl/controller.js';
 import { GarbageCollector } from './garbage-collector/controller.js';
+import { tableKinds } from './kind-source.js';
+import { MetadataInformers } from './metadata-informers.js';
 import { NamespaceCleaner } from './namespace/controller.js';
 import { NodeLifecycle } from './node-lifecycle/controller.js';
 import { TaskDeadline } from './task-deadline/controller.js';
@@ -283,14 +285,12 @@ describe('garbage collector and namespaces', () => {
   let configMaps: Informer<ConfigMap>;
   let tasks: Informer<Task>;
 
+  const metadata = (): MetadataInformers => start(new MetadataInformers({ client, kinds: tableKinds, shared: [], ignored: [], clock, random, logger }));
   const collect = async (): Promise<void> => {
     configMaps = inform(configMapKind);
     tasks = inform(taskKind);
-    const sources = [
-      { kind: configMapKind as unknown as KindDefinition, informer: configMaps },
-      { kind: taskKind as unknown as KindDefinition, informer: tasks },
-    ];
-    start(new GarbageCollector({ client, sources, clock, random, logger }));
+    const recorder = start(new EventRecorder({ client, component: 'garbage-collector', clock, logger }));
+    start(new GarbageCollector({ client, objects: metadata(), recorder, clock, random, logger }));
     await Promise.all([configMaps.synced, tasks.synced]);
   };
   const owned = (owners: KubeObject[], blockOwnerDeletion = false): object => ({
@@ -349,7 +349,7 @@ describe('garbage collector and namespaces', () => {
 
   it('empties a deleted namespace of every kind, then lets it go', async () => {
     const namespaces = inform(namespaceKind);
-    start(new NamespaceCleaner({ client, namespaces, clock, random, logger }));
+    start(new NamespaceCleaner({ client, namespaces, objects: metadata(), clock, random, logger }));
     await admin.create(namespaceKind, { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'team' } } as Namespace);
     for (let i = 0; i < 10; i++) await createMap(`c${i}`, {}, 'team');
     await createTask('t', {}, { namespace: 'team' });

@@ -3,8 +3,9 @@
 // Composition root of the controllers. The copies of all objects are kept warm by every candidate; the loops that act on
 // them run in the leader only, and write through a fence that closes when its leadership can no longer be proven.
 
-import { configMapKind, secretKind } from '../api/config.js';
+import { customResourceDefinitionKind, type CustomResourceDefinition } from '../api/custom-resource-definition.js';
 import { eventKind } from '../api/event.js';
+import { eventV1Kind } from '../api/event-v1.js';
 import type { KindDefinition } from '../api/kind.js';
 import { leaseKind } from '../api/lease.js';
 import type { KubeObject } from '../api/meta.js';
@@ -25,9 +26,12 @@ import { EventTtl } from './event-ttl/controller.js';
 import { withoutWords } from './event-ttl/plan.js';
 import { GarbageCollector } from './garbage-collector/controller.js';
 import { HealthServer } from './health-server.js';
+import { DefinedKinds } from './kind-source.js';
+import { MetadataInformers } from './metadata-informers.js';
 import { NamespaceCleaner } from './namespace/controller.js';
 import { NodeLifecycle } from './node-lifecycle/controller.js';
 import { Scheduler } from './scheduler/scheduler.js';
+import { TaintEviction } from './taint-eviction/controller.js';
 import { TaskDeadline } from './task-deadline/controller.js';
 import { TaskTtl } from './task-ttl/controller.js';
 
@@ -55,16 +59,18 @@ export async function runControllers(options: ControllersOptions, signal: AbortS
   const client = new ApiClient({ transport, userAgent, clock });
   const informers = makeInformers({ client, clock, random, logger });
   const all = Object.values(informers);
+  const objects = makeMetadata({ client, clock, random, logger }, informers);
   let leads = (): boolean => true;
   const lead = async (term: AbortSignal): Promise<void> => {
     const fenced = new ApiClient({ transport: new FencedTransport({ transport, mayWrite: () => leads() }), userAgent, clock });
     try {
-      await runAll(makeControllers(options, fenced, informers), term);
+      await runAll(makeControllers(options, fenced, informers, objects), term);
     } finally {
       for (const informer of all) informer.detachHandlers();
+      objects.detachHandlers();
     }
   };
-  const services: Service[] = [...all];
+  const services: Service[] = [...all, objects];
   if (leaderElect) {
     const identity = `${options.identity}_${random.suffix(8)}`;
     const election = new LeaderElection({ client, name: leaseName, identity, ...(leaseDurationMs ? { leaseDurationMs } : {}), lead, clock, random, logger });
@@ -74,7 +80,7 @@ export async function runControllers(options: ControllersOptions, signal: AbortS
     services.push({ name: 'controllers', run: lead });
   }
   if (health) {
-    const ready = (): boolean => all.every((informer) => informer.hasSynced);
+    const ready = (): boolean => all.every((informer) => informer.hasSynced) && objects.hasSynced;
     services.push(new HealthServer({ ...health, ready, gauges: () => gauges(informers, leads()), logger }));
   }
   await runAll(services, signal);
@@ -89,38 +95,43 @@ function makeInformers(common: { client: ApiClient; clock: Clock; random: Random
     leases: new Informer({ ...common, kind: leaseKind }),
     namespaces: new Informer({ ...common, kind: namespaceKind }),
     events: new Informer({ ...common, kind: eventKind, keep: withoutWords }),
-    // Who owns whom is all that anyone here wants of these: no secret stays in this process.
-    configMaps: new Informer({ ...common, kind: configMapKind, keep: metadataOnly }),
-    secrets: new Informer({ ...common, kind: secretKind, keep: metadataOnly }),
+    definitions: new Informer({ ...common, kind: customResourceDefinitionKind, keep: withoutSchemas }),
   };
 }
 
-function makeControllers(options: ControllersOptions, client: ApiClient, informers: Informers): Service[] {
-  const { clock, random, logger, schedulerOptions } = options;
-  const { tasks, nodes, leases, namespaces, events, configMaps, secrets } = informers;
-  const common = { client, clock, random, logger };
-  const recorders = {
-    scheduler: new EventRecorder({ client, component: 'scheduler', clock, logger }),
-    nodes: new EventRecorder({ client, component: 'node-lifecycle', clock, logger }),
-    tasks: new EventRecorder({ client, component: 'task-controller', clock, logger }),
-  };
-  const owners = [
+/** Who owns whom, of every kind. */
+function makeMetadata(common: { client: ApiClient; clock: Clock; random: Random; logger: Logger }, { tasks, nodes, leases, namespaces, definitions }: Informers): MetadataInformers {
+  const shared = [
     { kind: generic(taskKind), informer: tasks },
     { kind: generic(nodeKind), informer: nodes },
     { kind: generic(leaseKind), informer: leases },
     { kind: generic(namespaceKind), informer: namespaces },
-    { kind: generic(configMapKind), informer: configMaps },
-    { kind: generic(secretKind), informer: secrets },
-  ];
+    { kind: generic(customResourceDefinitionKind), informer: definitions },
+  ] as unknown as { kind: KindDefinition; informer: Informer<KubeObject> }[];
+  return new MetadataInformers({ ...common, kinds: new DefinedKinds(definitions), shared, ignored: [generic(eventKind), generic(eventV1Kind)] });
+}
+
+function makeControllers(options: ControllersOptions, client: ApiClient, informers: Informers, objects: MetadataInformers): Service[] {
+  const { clock, random, logger, schedulerOptions } = options;
+  const { tasks, nodes, leases, namespaces, events } = informers;
+  const common = { client, clock, random, logger };
+  const recorders = {
+    scheduler: new EventRecorder({ client, component: 'scheduler', clock, logger }),
+    nodes: new EventRecorder({ client, component: 'node-lifecycle', clock, logger }),
+    taints: new EventRecorder({ client, component: 'taint-eviction-controller', clock, logger }),
+    tasks: new EventRecorder({ client, component: 'task-controller', clock, logger }),
+    garbage: new EventRecorder({ client, component: 'garbage-collector', clock, logger }),
+  };
   return [
     ...Object.values(recorders),
     new Scheduler({ ...common, tasks, nodes, recorder: recorders.scheduler, ...schedulerOptions }),
     new NodeLifecycle({ ...common, tasks, nodes, leases, recorder: recorders.nodes }),
+    new TaintEviction({ ...common, tasks, nodes, recorder: recorders.taints }),
     new TaskDeadline({ ...common, tasks, recorder: recorders.tasks }),
     new TaskTtl({ ...common, tasks }),
     new EventTtl({ ...common, events }),
-    new GarbageCollector({ ...common, sources: owners }),
-    new NamespaceCleaner({ ...common, namespaces }),
+    new GarbageCollector({ ...common, objects, recorder: recorders.garbage }),
+    new NamespaceCleaner({ ...common, namespaces, objects }),
   ];
 }
 
@@ -135,9 +146,10 @@ function gauges(informers: Informers, leading: boolean): Record<string, number> 
   };
 }
 
-function metadataOnly<T extends KubeObject>({ apiVersion, kind, metadata }: T): T {
-  const { annotations: _annotations, managedFields: _managedFields, ...kept } = metadata;
-  return { apiVersion, kind, metadata: kept } as T;
+/** Which kinds there are is all that anyone here wants of definitions. */
+function withoutSchemas(definition: CustomResourceDefinition): CustomResourceDefinition {
+  const versions = definition.spec.versions.map(({ schema: _schema, ...version }) => version);
+  return { ...definition, spec: { ...definition.spec, versions } };
 }
 
 function generic<T extends KubeObject>(kind: KindDefinition<T>): KindDefinition {

@@ -5,6 +5,7 @@ import { ApiError, badRequest, notFound } from '../../api/errors.js';
 import type { KindDefinition } from '../../api/kind.js';
 import { taskKind } from '../../api/task.js';
 import { podContainerName, podKind } from '../../api/pod.js';
+import { namespaceKind } from '../../api/namespace.js';
 import { nodeKind } from '../../api/node.js';
 import { bulkPaths, type BulkOutcome, type BulkResult } from '../../api/protocol.js';
 import type { Attributes } from '../resources/authorization.js';
@@ -12,12 +13,12 @@ import type { BulkService } from '../resources/bulk-service.js';
 import type { Evictor } from '../resources/eviction.js';
 import type { PresenceService } from '../resources/presence-service.js';
 import type { Caller, ResourceService } from '../resources/service.js';
-import { bulkBodyBytesMax, isMapping, reportBodyBytesMax } from './decode.js';
+import { asObject, bulkBodyBytesMax, isMapping, reportBodyBytesMax } from './decode.js';
 import type { Endpoint } from './endpoint.js';
 import { methodNotAllowed, unknownPath } from './errors.js';
 import { Evictions } from './evictions.js';
 import type { Logs } from './logs.js';
-import { jsonReply, type ServerReply, type ServerRequest } from './message.js';
+import { jsonReply, textReply, type ServerReply, type ServerRequest } from './message.js';
 import { writeOptions } from './query.js';
 import { attributesOf } from './resource-endpoints.js';
 import { readValue } from './resource-requests.js';
@@ -158,6 +159,13 @@ export class OwnEndpoints {
           run: (asked) => this.#evictions.create(kind, namespace, name, asked),
         };
       }
+      case `/${namespaceKind.plural}/finalize`:
+        if (method !== 'PUT') return undefined;
+        return {
+          attributes: attributesOf(route, namespaceKind, 'update', query),
+          label: { verb: 'update', resource: 'namespaces/finalize' },
+          run: (asked, caller) => this.#finalize(name, asked, caller),
+        };
       case `/${nodeKind.plural}/presence`:
         if (method !== 'POST') return undefined;
         return {
@@ -175,6 +183,13 @@ export class OwnEndpoints {
       default:
         return undefined;
     }
+  }
+
+  /** Body v1 Namespace, of which spec.finalizers counts. */
+  async #finalize(name: string, request: ServerRequest, caller: Caller): Promise<ServerReply> {
+    const options = writeOptions(request.query, request.headers['user-agent'], 'UpdateOptions');
+    const target = { kind: namespaceKind as unknown as KindDefinition, namespace: undefined, name, subresource: 'finalize' as const };
+    return textReply(200, (await this.#options.resources.update(caller, target, asObject(await readValue(request)), options)).json);
   }
 
   /** Body v1 Binding: `{target: {kind: Node, name}}`. */

@@ -171,7 +171,8 @@ describe('create', () => {
     const { items } = await cluster.resources.list(cluster.caller, { kind: generic(namespaceKind), namespace: undefined }, {});
     expect(items.map(({ object }) => object.metadata.name)).toEqual(['default', 'kube-node-lease', 'kube-public', 'kube-system']);
     expect(items[0]!.object).toMatchObject({
-      metadata: { finalizers: ['taskplane.dev/namespace-contents'], labels: { 'kubernetes.io/metadata.name': 'default' } },
+      spec: { finalizers: ['kubernetes'] },
+      metadata: { labels: { 'kubernetes.io/metadata.name': 'default' } },
       status: { phase: 'Active' },
     });
   });

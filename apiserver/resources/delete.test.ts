@@ -110,7 +110,7 @@ describe('delete', () => {
     const kind = namespaceKind as unknown as KindDefinition;
     await expect(remove('default', {}, kind)).rejects.toMatchObject({ code: 403, message: 'namespaces "default" is forbidden: this namespace may not be deleted' });
     await cluster.create(kind, { metadata: { name: 'n' } });
-    expect(await stays('n', {}, kind)).toMatchObject({ status: { phase: 'Terminating' }, metadata: { finalizers: ['taskplane.dev/namespace-contents'] } });
+    expect(await stays('n', {}, kind)).toMatchObject({ status: { phase: 'Terminating' }, spec: { finalizers: ['kubernetes'] } });
   });
 
   it('does nothing in a dry run', async () => {

@@ -32,7 +32,7 @@ export interface Target {
 
 export interface ObjectTarget extends Target {
   name: string;
-  subresource?: 'status';
+  subresource?: 'status' | 'finalize';
 }
 
 export interface ReadOptions {

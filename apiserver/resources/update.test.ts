@@ -204,11 +204,17 @@ describe('update and patch', () => {
   it('keeps the finalizer of a namespace until it is deleted', async () => {
     const kind = namespaceKind as unknown as KindDefinition;
     await cluster.create(kind, { metadata: { name: 'n' } });
-    expect((await patch(json, [{ op: 'remove', path: '/metadata/finalizers' }], { kind, name: 'n' })).metadata.finalizers).toEqual(['taskplane.dev/namespace-contents']);
+    expect((await patch(json, [{ op: 'remove', path: '/spec/finalizers' }], { kind, name: 'n' })).spec).toEqual({ finalizers: ['kubernetes'] });
     const target = cluster.target(kind, 'n');
     await cluster.resources.delete(cluster.caller, target, {});
-    const gone = await patch(json, [{ op: 'remove', path: '/metadata/finalizers' }], { kind, name: 'n' });
-    expect(gone.status).toEqual({ phase: 'Terminating' });
+    expect((await patch(json, [{ op: 'remove', path: '/spec/finalizers' }], { kind, name: 'n' })).spec).toEqual({ finalizers: ['kubernetes'] });
+    const finalize = (finalizers: string[], metadata: object = {}) =>
+      cluster.resources.update(cluster.caller, { ...target, subresource: 'finalize' }, { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'n', ...metadata }, spec: { finalizers } }, {});
+    await expect(finalize(['odd'])).rejects.toMatchObject({ code: 422, message: expect.stringContaining('spec.finalizers[0]: Invalid value: "odd": name is neither a standard finalizer name') });
+    await expect(finalize([], { uid: 'another' })).rejects.toMatchObject({ code: 409 });
+    const kept = cluster.read(await finalize(['example.com/backup', 'kubernetes'], { labels: { ignored: 'yes' } }));
+    expect([kept.spec, kept.metadata.labels]).toEqual([{ finalizers: ['example.com/backup', 'kubernetes'] }, { 'kubernetes.io/metadata.name': 'n' }]);
+    expect((await finalize([])).object.status).toEqual({ phase: 'Terminating' });
     await expect(cluster.resources.get(cluster.caller, target)).rejects.toMatchObject({ code: 404 });
   });
 });

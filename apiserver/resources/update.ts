@@ -37,6 +37,12 @@ export function planUpdate(target: ObjectTarget, stored: KubeObject, desired: Ku
   const { kind, subresource } = target;
   if (isMapping(desired.metadata)) refuseOutdated(kind, stored, desired.metadata);
   if (subresource === 'status') return settled(kind, stored, owned(kind, stored, withStatus(kind, stored, desired), 'stored', ownership));
+  const special = subresource && strategyOf(kind).subresources?.[subresource];
+  if (special) {
+    const next = special(stored, desired);
+    refuseInvalid(kind, next);
+    return settled(kind, stored, owned(kind, stored, next, 'stored', ownership));
+  }
   const problems: FieldProblem[] = [];
   const sent = ownership && !ownership.applied && isMapping(desired.metadata) ? readSent(desired.metadata.managedFields, stored.metadata.managedFields, problems) : 'stored';
   return settled(kind, stored, owned(kind, stored, withMain(kind, stored, desired, problems), sent, ownership));
@@ -105,10 +111,10 @@ function withMain(kind: KindDefinition, stored: KubeObject, desired: KubeObject,
     ...problems,
     ...immutable,
     ...ownerProblems(complete.metadata),
-    ...(shapeIsRight ? [...finalizerProblems(complete.metadata, stored.metadata), ...(kind.validateUpdate?.(complete, stored) ?? [])] : []),
+    ...(shapeIsRight ? [...finalizerProblems(complete.metadata, stored.metadata), ...(kind.validateUpdate?.(complete, stored) ?? []), ...(strategy.problems?.(complete, stored) ?? [])] : []),
   ];
   refuseInvalid(kind, complete, more, stored);
-  if (!sameIntent(complete, stored)) complete.metadata.generation = (stored.metadata.generation ?? 0) + 1;
+  if (!sameIntent(kind, complete, stored)) complete.metadata.generation = (stored.metadata.generation ?? 0) + 1;
   return complete;
 }
 
@@ -129,9 +135,10 @@ function immutableProblems(desired: ObjectMeta, stored: ObjectMeta): FieldProble
   return problems;
 }
 
-function sameIntent(a: KubeObject, b: KubeObject): boolean {
-  const { metadata: _ma, status: _sa, ...restA } = a;
-  const { metadata: _mb, status: _sb, ...restB } = b;
-  return dequal(restA, restB);
+/** A status that is no subresource is what the user says, like everything else. */
+function sameIntent({ statusSubresource }: KindDefinition, a: KubeObject, b: KubeObject): boolean {
+  const { metadata: _ma, status: statusA, ...restA } = a;
+  const { metadata: _mb, status: statusB, ...restB } = b;
+  return dequal(restA, restB) && (statusSubresource || dequal(statusA, statusB));
 }
 

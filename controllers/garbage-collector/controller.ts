@@ -1,114 +1,154 @@
 // controller.ts
 //
-// Deletes what has lost its owners, for every stored kind alike. Works by uid. The graph is made of copies that may lag,
-// so an owner counts as absent only when the server says so.
+// Deletes what has lost its owners, for every stored kind alike, those that users bring included. Works by uid. The graph
+// holds only objects that name owners, or that wait for us to be deleted: a hundred thousand without either cost nothing.
+// It is made of copies that may lag, so an owner counts as absent only when the server says so, or has said that it went.
 
 import { dequal } from 'dequal';
 import { foregroundFinalizer, orphanFinalizer } from '../../api/finalizers.js';
-import { isReason } from '../../api/errors.js';
-import type { KindDefinition } from '../../api/kind.js';
-import { findByKind } from '../../api/kinds.js';
+import { isReason, type ApiError } from '../../api/errors.js';
+import { apiVersionOf, type KindDefinition } from '../../api/kind.js';
 import type { KubeObject, ObjectMeta, OwnerReference } from '../../api/meta.js';
 import type { ApiClient } from '../../client/api-client.js';
+import type { EventRecorder } from '../../client/event-recorder.js';
 import { ReconcileLoop } from '../../client/reconcile-loop.js';
 import type { Clock } from '../../lib/clock.js';
 import type { Logger } from '../../lib/log.js';
 import { forEachParallel } from '../../lib/parallel.js';
 import type { Random } from '../../lib/random.js';
-import type { Service } from '../../lib/service.js';
-import { allSynced } from '../all-synced.js';
+import { aborted, type Service } from '../../lib/service.js';
+import { essentials, type MetadataSource } from '../metadata-informers.js';
 import { OwnerGraph, type GraphObject } from './graph.js';
 import { planDependent, planOwner, waitsForDependents, type OwnerFinding, type OwnerState } from './plan.js';
 
-/** What the collector needs of an informer: metadata, of any kind. */
-export interface ObjectSource {
-  readonly synced: Promise<void>;
-  onChanges(handler: (changes: readonly { type: 'added' | 'modified' | 'deleted'; object: KubeObject; previous?: KubeObject }[]) => void): void;
-}
-
 export interface GarbageCollectorOptions {
   client: ApiClient;
-  /** One for every kind that may own or be owned. */
-  sources: readonly { kind: KindDefinition; informer: ObjectSource }[];
+  /** Metadata of the objects of every kind that may own or be owned. */
+  objects: MetadataSource;
+  recorder: Pick<EventRecorder, 'record'>;
   clock: Clock;
   random: Random;
   logger: Logger;
 }
 
+/** An owner that the server has shown to be there. */
+interface NotedOwner {
+  kind: KindDefinition;
+  namespace: string | undefined;
+  name: string;
+  waiting: boolean;
+}
+
 /** Owners known to be gone; a uid is never used again. More are forgotten, and asked for again when needed. */
-const absentMax = 10_000;
+const absentMax = 50_000;
 const orphansAtOnce = 16;
+/** The copies of a kind that has just come are whole after a moment; until then an owner may have more dependents than we know. */
+const syncLookMs = 200;
 
 export class GarbageCollector implements Service {
   readonly name = 'garbage collector';
   readonly #options: GarbageCollectorOptions;
   readonly #loop: ReconcileLoop;
   readonly #graph = new OwnerGraph();
+  /** By uid: owners that somebody in the graph names. */
+  readonly #owners = new Map<string, NotedOwner>();
   readonly #absent = new Set<string>();
+  /** Uids of objects with an owner of a kind that is not known (yet). */
+  readonly #unresolved = new Set<string>();
 
   constructor(options: GarbageCollectorOptions) {
     this.#options = options;
     const { clock, random, logger } = options;
     this.#loop = new ReconcileLoop({ name: this.name, reconcile: (uid) => this.#reconcile(uid), concurrency: 16, clock, random, logger });
-    for (const { kind, informer } of options.sources) {
-      informer.onChanges((changes) => {
-        for (const { type, object, previous } of changes) {
+    options.objects.onChanges({
+      changes: (kind, changes) => {
+        for (const { type, object } of changes) {
           if (type === 'deleted') this.#removed(object.metadata);
-          else this.#changed(kind, object.metadata, previous?.metadata);
+          else this.#changed(kind, object);
         }
-      });
-    }
+      },
+      kindsChanged: () => {
+        for (const uid of this.#unresolved) this.#loop.enqueue(uid);
+        this.#unresolved.clear();
+      },
+      kindGone: (kind) => this.#kindGone(kind),
+    });
   }
 
   async run(signal: AbortSignal): Promise<void> {
-    const synced = await allSynced(this.#options.sources.map(({ informer }) => informer), signal);
-    if (synced) await this.#loop.run(signal);
+    await Promise.race([this.#options.objects.synced, aborted(signal)]);
+    if (!signal.aborted) await this.#loop.run(signal);
   }
 
-  #changed(kind: KindDefinition, metadata: ObjectMeta, previous: ObjectMeta | undefined): void {
+  #changed(kind: KindDefinition, object: KubeObject): void {
+    const { metadata } = object;
     const { uid = '', ownerReferences } = metadata;
-    // Most changes are of status: they touch neither owners nor deletion.
-    const sameOwners = previous !== undefined && dequal(ownerReferences, previous.ownerReferences);
-    const sameDeletion = previous !== undefined && previous.deletionTimestamp === metadata.deletionTimestamp && dequal(previous.finalizers, metadata.finalizers);
-    if (sameOwners && sameDeletion) return;
-    const before = previous?.ownerReferences ?? [];
-    this.#graph.put(kind, metadata);
-    if (ownerReferences?.length || needsUs(metadata)) this.#loop.enqueue(uid);
+    const known = this.#graph.get(uid)?.metadata;
+    if (this.#graph.dependentsOf(uid).size > 0) this.#note(kind, metadata);
+    const ours = Boolean(ownerReferences?.length) || needsUs(metadata);
+    if (!ours && !known) return;
+    // Most changes touch neither owners nor deletion.
+    const same = known !== undefined && known.deletionTimestamp === metadata.deletionTimestamp && dequal(known.finalizers ?? [], metadata.finalizers ?? []) && dequal(known.ownerReferences ?? [], ownerReferences ?? []);
+    if (same) return;
+    if (ours) this.#graph.put(kind, essentials(object).metadata);
+    else this.#graph.remove(uid);
+    if (ours) this.#loop.enqueue(uid);
     // An owner may have waited for exactly this: that it is no longer named.
-    for (const { uid: owner } of before) this.#loop.enqueue(owner);
+    this.#released(known?.ownerReferences);
   }
 
   #removed({ uid = '', ownerReferences }: ObjectMeta): void {
     const dependents = [...this.#graph.dependentsOf(uid)];
     this.#graph.remove(uid);
+    this.#owners.delete(uid);
+    this.#unresolved.delete(uid);
     if (dependents.length > 0) this.#remember(uid);
     for (const dependent of dependents) this.#loop.enqueue(dependent);
-    for (const { uid: owner } of ownerReferences ?? []) this.#loop.enqueue(owner);
+    this.#released(ownerReferences);
   }
 
-  async #reconcile(uid: string): Promise<void> {
+  #released(ownerReferences: readonly OwnerReference[] | undefined): void {
+    for (const { uid } of ownerReferences ?? []) {
+      this.#loop.enqueue(uid);
+      if (this.#graph.dependentsOf(uid).size === 0) this.#owners.delete(uid);
+    }
+  }
+
+  #kindGone(gone: KindDefinition): void {
+    for (const [uid, { kind }] of [...this.#graph.objects()]) if (sameKind(kind, gone)) this.#graph.remove(uid);
+    for (const [uid, { kind }] of this.#owners) if (sameKind(kind, gone)) this.#owners.delete(uid);
+  }
+
+  #note(kind: KindDefinition, metadata: ObjectMeta): void {
+    const { uid = '', namespace, name = '' } = metadata;
+    this.#owners.set(uid, { kind, namespace, name, waiting: waitsForDependents(metadata) });
+  }
+
+  async #reconcile(uid: string): Promise<void | { againAfterMs: number }> {
     const item = this.#graph.get(uid);
-    if (!item) return;
-    if (needsUs(item.metadata)) await this.#asOwner(uid, item);
-    else await this.#asDependent(uid, item);
+    if (!item) return undefined;
+    if (needsUs(item.metadata)) return this.#asOwner(uid, item);
+    return this.#asDependent(uid, item);
   }
 
-  async #asOwner(uid: string, item: GraphObject): Promise<void> {
+  async #asOwner(uid: string, item: GraphObject): Promise<void | { againAfterMs: number }> {
+    if (!this.#options.objects.hasSynced) return { againAfterMs: syncLookMs };
     const dependents = [...this.#graph.dependentsOf(uid)].map((dependent) => ({ uid: dependent, metadata: this.#graph.get(dependent)!.metadata }));
     const plan = planOwner(item.metadata, dependents);
     switch (plan.do) {
       case 'nothing':
-        return;
+        break;
       case 'await':
         for (const dependent of plan.uids) this.#loop.enqueue(dependent);
-        return;
+        break;
       case 'orphan':
         await forEachParallel(plan.uids, orphansAtOnce, (dependent) => this.#release(dependent, (reference) => reference.uid !== uid));
         await this.#finish(item, plan.finalizer);
-        return;
+        break;
       case 'finish':
         await this.#finish(item, plan.finalizer);
     }
+    return undefined;
   }
 
   async #asDependent(uid: string, item: GraphObject): Promise<void> {
@@ -117,7 +157,7 @@ export class GarbageCollector implements Service {
     const { ownerReferences = [], name = '', namespace, resourceVersion } = metadata;
     if (ownerReferences.length === 0 || metadata.deletionTimestamp) return;
     const owners: OwnerFinding[] = [];
-    for (const reference of ownerReferences) owners.push({ reference, state: await this.#stateOf(reference, namespace) });
+    for (const reference of ownerReferences) owners.push({ reference, state: await this.#stateOf(reference, item) });
     const plan = planDependent(metadata, owners, this.#graph.dependentsOf(uid).size > 0);
     if (plan.do === 'release') {
       const kept = new Set(plan.ownerReferences.map((reference) => reference.uid));
@@ -134,32 +174,57 @@ export class GarbageCollector implements Service {
    * @throws ApiError Conflict when the object is no longer as the graph has it
    */
   async #newest({ kind, metadata }: GraphObject, known: string | undefined): Promise<string | undefined> {
-    try {
-      const stored = await this.#options.client.get(kind, metadata.name ?? '', metadata.namespace);
-      const same = stored.metadata.uid === metadata.uid && dequal(stored.metadata.ownerReferences, metadata.ownerReferences);
-      return same ? stored.metadata.resourceVersion : known;
-    } catch (error) {
-      if (isReason(error, 'NotFound')) return known;
-      throw error;
-    }
+    const stored = await unlessGone(this.#options.client.getMetadata(kind, metadata.name ?? '', metadata.namespace));
+    const same = stored !== undefined && stored.metadata.uid === metadata.uid && dequal(stored.metadata.ownerReferences ?? [], metadata.ownerReferences ?? []);
+    return same ? stored.metadata.resourceVersion : known;
   }
 
-  async #stateOf(reference: OwnerReference, namespace: string | undefined): Promise<OwnerState> {
-    const kind = findByKind(reference.apiVersion, reference.kind);
+  async #stateOf(reference: OwnerReference, { kind: dependentKind, metadata: dependent }: GraphObject): Promise<OwnerState> {
+    const kind = this.#options.objects.find(reference.apiVersion, reference.kind);
+    if (!kind) return this.#unknown(dependent);
     // A reference from outside any namespace into one names nothing that could be found.
-    if (!kind || (kind.namespaced && namespace === undefined)) return 'unknown';
-    const known = this.#graph.get(reference.uid);
-    const where = kind.namespaced ? namespace : undefined;
-    if (known && known.metadata.namespace === where && known.metadata.name === reference.name) return waitsForDependents(known.metadata) ? 'waiting' : 'present';
-    if (this.#absent.has(reference.uid)) return 'absent';
+    if (kind.namespaced && dependent.namespace === undefined) {
+      this.#tellInvalid(reference, dependentKind, dependent);
+      return 'unknown';
+    }
+    const where = kind.namespaced ? dependent.namespace : undefined;
+    const asked = `${reference.uid} ${kind.group}/${kind.plural} ${where ?? ''}/${reference.name}`;
+    if (this.#absent.has(reference.uid) || this.#absent.has(asked)) return 'absent';
+    const noted = this.#owners.get(reference.uid);
+    if (noted && noted.namespace === where && noted.name === reference.name) return noted.waiting ? 'waiting' : 'present';
     try {
-      const stored = await this.#options.client.get(kind, reference.name, where);
-      if (stored.metadata.uid === reference.uid) return waitsForDependents(stored.metadata) ? 'waiting' : 'present';
+      const stored = await this.#options.client.getMetadata(kind, reference.name, where);
+      if (stored.metadata.uid === reference.uid) {
+        const waiting = waitsForDependents(stored.metadata);
+        // It may have gone while the answer was on its way: then nobody will tell us again.
+        if (this.#graph.dependentsOf(reference.uid).size > 0 && !this.#absent.has(reference.uid)) this.#note(kind, stored.metadata);
+        return waiting ? 'waiting' : 'present';
+      }
     } catch (error) {
       if (!isReason(error, 'NotFound')) throw error;
+      // Not the object but its kind may be what is not there.
+      if (!namesObject(error)) return this.#unknown(dependent);
     }
-    if (!known) this.#remember(reference.uid);
+    if (kind.namespaced && this.#isElsewhere(kind, reference.uid)) this.#tellInvalid(reference, dependentKind, dependent);
+    this.#remember(asked);
     return 'absent';
+  }
+
+  #unknown({ uid = '' }: ObjectMeta): OwnerState {
+    this.#unresolved.add(uid);
+    return 'unknown';
+  }
+
+  #isElsewhere(kind: KindDefinition, uid: string): boolean {
+    for (const { metadata } of this.#options.objects.values(kind)) if (metadata.uid === uid) return true;
+    return false;
+  }
+
+  #tellInvalid({ apiVersion, kind, name, uid }: OwnerReference, dependentKind: KindDefinition, dependent: ObjectMeta): void {
+    const namespace = dependent.namespace ?? '';
+    const object = { apiVersion: apiVersionOf(dependentKind), kind: dependentKind.kind, metadata: dependent };
+    const owner = `[${apiVersion}/${kind}, namespace: ${namespace}, name: ${name}, uid: ${uid}]`;
+    this.#options.recorder.record(object, 'Warning', 'OwnerRefInvalidNamespace', `ownerRef ${owner} does not exist in namespace ${JSON.stringify(namespace)}`);
   }
 
   /** Takes references off a dependent. */
@@ -176,22 +241,30 @@ export class GarbageCollector implements Service {
   async #finish({ kind, metadata }: GraphObject, finalizer: string): Promise<void> {
     const { client } = this.#options;
     const { name = '', namespace, uid } = metadata;
-    const stored = await unlessGone(client.get(kind, name, namespace));
+    const stored = await unlessGone(client.getMetadata(kind, name, namespace));
     if (!stored || stored.metadata.uid !== uid || !stored.metadata.finalizers?.includes(finalizer)) return;
     const finalizers = stored.metadata.finalizers.filter((other) => other !== finalizer);
     await unlessGone(client.mergePatch(kind, name, namespace, { metadata: { uid, resourceVersion: stored.metadata.resourceVersion, finalizers } }));
   }
 
-  #remember(uid: string): void {
-    this.#absent.add(uid);
+  #remember(absent: string): void {
+    this.#absent.add(absent);
     if (this.#absent.size > absentMax) this.#absent.delete(this.#absent.values().next().value!);
   }
 }
 
 /** Whether the object is an owner that waits for the collector. */
-function needsUs(metadata: ObjectMeta): boolean {
-  const finalizers = metadata.finalizers ?? [];
-  return Boolean(metadata.deletionTimestamp) && (finalizers.includes(foregroundFinalizer) || finalizers.includes(orphanFinalizer));
+function needsUs({ deletionTimestamp, finalizers = [] }: ObjectMeta): boolean {
+  return Boolean(deletionTimestamp) && (finalizers.includes(foregroundFinalizer) || finalizers.includes(orphanFinalizer));
+}
+
+function sameKind(a: KindDefinition, b: KindDefinition): boolean {
+  return a.group === b.group && a.plural === b.plural;
+}
+
+/** Whether it is an object that was not found, rather than its kind. */
+function namesObject({ details }: ApiError): boolean {
+  return Boolean(details?.name);
 }
 
 async function unlessGone<T>(work: Promise<T>): Promise<T | undefined> {

@@ -8,13 +8,17 @@ export interface GraphObject {
 
 const nobody: ReadonlySet<string> = new Set();
 
-/** All objects by uid, and who names whom as owner. An owner need not be there, nor ever have been. */
+/** Objects by uid, and who names whom as owner. An owner need not be there, nor ever have been. */
 export class OwnerGraph {
   readonly #objects = new Map<string, GraphObject>();
   readonly #dependents = new Map<string, Set<string>>();
 
   get(uid: string): GraphObject | undefined {
     return this.#objects.get(uid);
+  }
+
+  objects(): IterableIterator<[string, GraphObject]> {
+    return this.#objects.entries();
   }
 
   /** Uids of the objects that name `uid` as an owner. Changes with the graph. */

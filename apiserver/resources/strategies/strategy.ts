@@ -1,5 +1,6 @@
 // strategy.ts: what is particular to a kind when its objects are written. Everything else is the same for all kinds.
 
+import type { FieldProblem } from '../../../api/errors.js';
 import type { KindDefinition } from '../../../api/kind.js';
 import type { KubeObject } from '../../../api/meta.js';
 import type { Target, User } from '../service.js';
@@ -20,6 +21,8 @@ export interface Strategy {
    * @throws ApiError Forbidden when this user may write such objects, but not this into them
    */
   refuseChange?(user: User, next: KubeObject, stored: KubeObject | undefined): void;
+  /** Problems of an object of the right shape that only the server looks for. `stored` is shared and must not change; undefined for a new object. */
+  problems?(object: KubeObject, stored: KubeObject | undefined): FieldProblem[];
   /** What the server sets on a new object, in place. `now` is milliseconds since the epoch. */
   prepareForCreate?(object: KubeObject, now: number): void;
   /** What the server keeps or sets on a changed object, in place; `stored` is shared and must not change. */
@@ -30,6 +33,8 @@ export interface Strategy {
   readonly isAwaited?: boolean;
   /** What keeps back an object whose deletion begins, in place. `now` is milliseconds since the epoch. */
   beginDelete?(next: KubeObject, now: number): void;
+  /** What a PUT of a subresource of this name makes of the stored object, which is shared and must not change. */
+  subresources?: Readonly<Record<string, (stored: KubeObject, desired: KubeObject) => KubeObject>>;
   /** @throws ApiError Forbidden when this object may not be deleted */
   refuseDelete?(stored: KubeObject): void;
   /** What changes, in place, when deletion begins and the object has to wait for it. */
