@@ -39,7 +39,7 @@ describe('server-side apply', () => {
 
   it('applied again, changes nothing: not even the time of an entry', async () => {
     const first = await apply(taskKind, 'a', task({ priority: 3 }));
-    cluster.clock.advance(5_000);
+    await cluster.clock.advance(5_000);
     expect(await apply(taskKind, 'a', task({ priority: 3 }))).toEqual({ object: first.object, created: false });
   });
 

@@ -3,6 +3,7 @@
 import type { KindDefinition } from '../../../api/kind.js';
 import { apiVersionOf } from '../../../api/kind.js';
 import type { KubeObject, ManagedFieldsEntry } from '../../../api/meta.js';
+import { isEmpty } from '../admission.js';
 import { compare, type Comparison } from './compare.js';
 import { capUpdaters, encoded, identityOf, managersOf, newEntry, type Managers, type Sent, type Writer } from './entries.js';
 import { difference, emptySet, intersection, isEmptySet, union, type FieldSet } from './field-set.js';
@@ -72,7 +73,8 @@ export function ownable(kind: KindDefinition, object: KubeObject, subresource: s
   if (subresource === 'status') return object.status === undefined ? {} : { status: object.status };
   const { apiVersion: _apiVersion, kind: _kind, metadata, status, ...rest } = object;
   const kept: Record<string, unknown> = {};
-  for (const field of ownableMetadata) if (metadata[field] !== undefined) kept[field] = metadata[field];
+  // Empty metadata is stored as none.
+  for (const field of ownableMetadata) if (!isEmpty(metadata[field])) kept[field] = metadata[field];
   return { metadata: kept, ...rest, ...(kind.statusSubresource || status === undefined ? {} : { status }) };
 }
 

@@ -67,7 +67,8 @@ function attempt(kind: KindDefinition, live: KubeObject, config: KubeObject, wri
 
   const wanted = subresource === 'status' ? { metadata: config.metadata, status: config.status } : withoutStatus(kind, config);
   const merged = merge(schema, live, wanted) as KubeObject;
-  const pruned = isEmptySet(last) ? merged : prune(kind, merged, managers, last);
+  // Once more, for mappings that are wanted empty and went with the last of what was in them.
+  const pruned = isEmptySet(last) ? merged : (merge(schema, prune(kind, merged, managers, last), wanted) as KubeObject);
   const changes = compare(schema, ownable(kind, live, subresource), ownable(kind, pruned, subresource));
 
   const taken = union(changes.modified, changes.added);
