@@ -21,7 +21,7 @@ export function statusOfReset(error: unknown): Status {
   const status = parsed(message);
   // Of what it claims only that is taken which can do no harm in a reply.
   if (status) return failure(status.message ?? 'the agent refused', isStatusReason(status.reason) ? status.reason : 'InternalError');
-  return failure(`the stream to the agent broke: ${message}`);
+  return failure(message);
 }
 
 function parsed(text: string): Status | undefined {
