@@ -69,6 +69,11 @@ describe('reviews', () => {
     expect(await ask(`${authorization}/selfsubjectrulesreviews`, { namespace: 'default' }, agentUser('n1'))).toMatchObject({ status: { incomplete: true } });
   });
 
+  it('pass over the empty answer that typed clients send', async () => {
+    const body = JSON.stringify({ kind: 'SelfSubjectRulesReview', metadata: { creationTimestamp: null }, spec: { namespace: 'a' }, status: { resourceRules: null, nonResourceRules: null, incomplete: false } });
+    expect(await send({ method: 'POST', path: `${authorization}/selfsubjectrulesreviews`, body })).toMatchObject({ code: 201, status: { resourceRules: [{ verbs: ['*'] }] } });
+  });
+
   it.each<[string, string, string, unknown, number, string]>([
     ['without a question', 'POST', `${authorization}/selfsubjectaccessreviews`, {}, 422, 'exactly one of nonResourceAttributes or resourceAttributes must be specified'],
     ['without a user', 'POST', `${authorization}/subjectaccessreviews`, { resourceAttributes: { verb: 'get', resource: 'pods' } }, 422, 'at least one of user or group must be specified'],

@@ -48,7 +48,7 @@ export class Reviews {
 
   async #create(kind: KindDefinition, namespace: string | undefined, request: ServerRequest, caller: Caller): Promise<ServerReply> {
     const { fieldValidation } = writeOptions(request.query, request.headers['user-agent'], 'CreateOptions');
-    const review = decodeObject(caller, kind, await readValue(request), fieldValidation);
+    const { status: _answer, ...review } = decodeObject(caller, kind, await readValue(request), fieldValidation);
     const problems = [...kind.schema.problems(review)];
     if (problems.length === 0) problems.push(...specProblems(kind, review, namespace));
     if (problems.length > 0) throw invalid(kind, '', problems);

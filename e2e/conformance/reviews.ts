@@ -38,7 +38,7 @@ export function reviews(cluster: () => ConformanceCluster): void {
     const { wire, agent } = cluster();
     const who = await agent.post('/apis/authentication.k8s.io/v1/selfsubjectreviews', {});
     expect([who.status, who.json.status]).toEqual([201, { userInfo: { username: 'system:node:n1', groups: ['system:nodes', 'system:authenticated'] } }]);
-    const rules = (await wire.post(`${authorization}/selfsubjectrulesreviews`, { spec: { namespace: 'default' } })).json.status;
+    const rules = (await wire.post(`${authorization}/selfsubjectrulesreviews`, { spec: { namespace: 'default' }, status: { resourceRules: null, nonResourceRules: null } })).json.status;
     expect(rules).toMatchObject({ resourceRules: [{ verbs: ['*'], apiGroups: ['*'], resources: ['*'] }], incomplete: false });
     const others = await wire.post(`${authorization}/subjectaccessreviews`, { spec: { user: 'somebody', resourceAttributes: { verb: 'get', resource: 'secrets' } } });
     expect(others.json.status).toMatchObject({ allowed: false });
