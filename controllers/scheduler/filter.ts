@@ -67,12 +67,14 @@ export function constraintsOf(spec: TaskSpec): Constraints {
 
 /** https://kubernetes.io/docs/concepts/scheduling-eviction/taint-and-toleration/ */
 export function tolerates(tolerations: readonly Toleration[], taint: Taint): boolean {
-  return tolerations.some((toleration) => {
-    if (toleration.effect && toleration.effect !== taint.effect) return false;
-    if (toleration.key && toleration.key !== taint.key) return false;
-    if (toleration.operator === 'Exists') return true;
-    return Boolean(toleration.key) && (toleration.value ?? '') === (taint.value ?? '');
-  });
+  return tolerations.some((toleration) => toleratesTaint(toleration, taint));
+}
+
+export function toleratesTaint(toleration: Toleration, taint: Taint): boolean {
+  if (toleration.effect && toleration.effect !== taint.effect) return false;
+  if (toleration.key && toleration.key !== taint.key) return false;
+  if (toleration.operator === 'Exists') return true;
+  return Boolean(toleration.key) && (toleration.value ?? '') === (taint.value ?? '');
 }
 
 export type NodeProblem =

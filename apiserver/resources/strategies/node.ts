@@ -1,12 +1,14 @@
 // node.ts
 //
-// What the agent of a node may not say about it. Taints and protected labels steer tasks towards a node or away from it:
-// an agent whose machine was broken into must not draw to itself what was not meant for it. The rules are those of
+// When taints were added, and what the agent of a node may not say about it.
+//
+// Taints and protected labels steer tasks towards a node or away from it: an agent whose machine was broken into must not draw to itself what was not meant for it. The rules are those of
 // Kubernetes' NodeRestriction: https://kubernetes.io/docs/reference/access-authn-authz/admission-controllers/#noderestriction
 
 import { dequal } from 'dequal';
 import { forbidden } from '../../../api/errors.js';
-import { nodeKind, type Node } from '../../../api/node.js';
+import { timestamp } from '../../../api/meta.js';
+import { nodeKind, type Node, type Taint } from '../../../api/node.js';
 import { nodeOf } from '../authorization.js';
 import type { Strategy } from './strategy.js';
 
@@ -25,7 +27,33 @@ export const nodeStrategy: Strategy = {
     const problem = nodeProblem(next as Node, stored as Node | undefined);
     if (problem) throw forbidden(nodeKind, next.metadata.name ?? '', `node ${JSON.stringify(name)} is not allowed to ${problem}`);
   },
+  prepareForUpdate(next, stored) {
+    keepTimes(next as Node, stored as Node);
+  },
+  settle(object, { now }) {
+    const node = object as Node;
+    if (node.spec?.taints?.some(lacksTime)) node.spec = { ...node.spec, taints: node.spec.taints.map((taint) => (lacksTime(taint) ? { ...taint, timeAdded: timestamp(now) } : taint)) };
+  },
 };
+
+/** Tolerations of a NoExecute taint count from when it was added: kubectl does not say when that is. */
+function lacksTime({ effect, timeAdded }: Taint): boolean {
+  return effect === 'NoExecute' && !timeAdded;
+}
+
+/** A taint that is written again is not a new one. */
+function keepTimes(next: Node, stored: Node): void {
+  if (!next.spec?.taints?.some(lacksTime)) return;
+  const timeOf = ({ key, value = '', effect }: Taint): string | undefined =>
+    stored.spec?.taints?.find((taint) => taint.key === key && taint.effect === effect && (taint.value ?? '') === value)?.timeAdded;
+  next.spec = {
+    ...next.spec,
+    taints: next.spec.taints.map((taint) => {
+      const timeAdded = lacksTime(taint) ? timeOf(taint) : undefined;
+      return timeAdded ? { ...taint, timeAdded } : taint;
+    }),
+  };
+}
 
 /** What an agent may not do of what leads from `stored` (undefined for a new node) to `next`. Pure. */
 function nodeProblem(next: Node, stored: Node | undefined): string | undefined {
