@@ -50,11 +50,11 @@ function registerTexts(add: AddFunction): void {
   add('string.replace(string, string): string', (text: string, from: string, to: string) => replace(text, from, to, Infinity));
   add('string.replace(string, string, int): string', (text: string, from: string, to: string, max: bigint) => replace(text, from, to, max < 0n ? Infinity : Number(max)));
   add('string.charAt(int): string', (text: string, index: bigint) => {
-    const characters = [...text];
+    const characters = Array.from(text);
     if (index < 0n || index > BigInt(characters.length)) throw new Error(`index out of range: ${index}`);
     return characters[Number(index)] ?? '';
   });
-  add('string.reverse(): string', (text: string) => [...text].reverse().join(''));
+  add('string.reverse(): string', (text: string) => Array.from(text).reverse().join(''));
   add('string.format(list<dyn>): string', (text: string, values: unknown[]) => format(text, values));
 }
 

@@ -9,7 +9,7 @@ export class CostExceeded extends Error {
 
 /** Units of one rule on one value, and of all rules on one object. */
 export const costOfRuleMax = 250_000;
-export const costOfObjectMax = 1_000_000;
+export const costOfObjectMax = 600_000;
 
 let left = 0;
 

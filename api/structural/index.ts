@@ -27,6 +27,7 @@
 //
 // https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/#specifying-a-structural-schema
 
+export { checkStructural } from './check.js';
 export { columnProblems, columnsOf } from './columns.js';
 export { replicasProblems, scaleOf, scaleProblems, withReplicas, type Scale, type ScalePaths } from './scale.js';
 export { selectableFieldsOf, selectableProblems } from './selectable-fields.js';
