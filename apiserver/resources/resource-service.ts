@@ -18,6 +18,7 @@ import { ownersOfApplied } from './managed-fields/server-side-apply.js';
 import { Mutator, type Mutated, type Plan, type Step } from './mutator.js';
 import type { ObjectCache } from './object-cache.js';
 import { patcherOf, planPatch } from './patch.js';
+import { withEventsOfTask } from './pod-events.js';
 import { Reader } from './read.js';
 import { objectStoreKey, storedKind } from './registry-keys.js';
 import type { ApplyOptions, Caller, DeleteOptions, ListQuery, ListReply, ObjectTarget, PatchType, ReadOptions, Rendered, ResourceService, Target, WatchQuery, WatchSink, WriteOptions } from './service.js';
@@ -60,11 +61,11 @@ export class StoredResourceService implements ResourceService {
   }
 
   list(_caller: Caller, target: Target, query: ListQuery): Promise<ListReply> {
-    return withClientErrors(() => this.#reader.list(target, query));
+    return withClientErrors(() => this.#reader.list(target, withEventsOfTask(this.#options.cache, target, query)));
   }
 
   watch(_caller: Caller, target: Target, query: WatchQuery, sink: WatchSink): Promise<() => void> {
-    return withClientErrors(() => startWatch(this.#options, target, query, sink));
+    return withClientErrors(() => startWatch(this.#options, target, withEventsOfTask(this.#options.cache, target, query), sink));
   }
 
   async create(caller: Caller, target: Target, object: KubeObject, options: WriteOptions): Promise<Rendered> {

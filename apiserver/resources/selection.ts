@@ -26,6 +26,7 @@ export interface Selection {
 export function selectionOf(target: Target, options: SelectOptions): Selection {
   const labels = parseLabelSelector(options.labelSelector ?? '');
   const fields = parseFieldSelector(options.fieldSelector ?? '');
+  const { orFields } = options;
   const { kind } = target;
   const valueOf = fieldReader(kind);
   for (const { field } of fields) {
@@ -42,7 +43,10 @@ export function selectionOf(target: Target, options: SelectOptions): Selection {
     matches:
       labels.length === 0 && fields.length === 0
         ? undefined
-        : (object) => matchesLabels(labels, object.metadata.labels) && matchesFields(fields, (field) => valueOf(object, field)),
+        : (object) => {
+            const read = (field: string): string => valueOf(object, field);
+            return matchesLabels(labels, object.metadata.labels) && (matchesFields(fields, read) || (orFields !== undefined && matchesFields(orFields, read)));
+          },
   };
 }
 

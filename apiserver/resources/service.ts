@@ -6,6 +6,7 @@
 import type { KindDefinition } from '../../api/kind.js';
 import type { KubeObject } from '../../api/meta.js';
 import type { Status } from '../../api/errors.js';
+import type { FieldRequirement } from '../../api/selectors.js';
 
 export interface User {
   name: string;
@@ -44,6 +45,8 @@ export interface ReadOptions {
 export interface SelectOptions {
   labelSelector?: string;
   fieldSelector?: string;
+  /** What meets these is selected as well as what meets fieldSelector. */
+  orFields?: readonly FieldRequirement[];
 }
 
 export interface ListQuery extends ReadOptions, SelectOptions {
