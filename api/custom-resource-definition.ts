@@ -156,10 +156,16 @@ export function isTerminating({ status, metadata }: CustomResourceDefinition): b
   return metadata.deletionTimestamp != null || conditionIs(status?.conditions, 'Terminating', 'True');
 }
 
-/** The kinds that clients may use, one for each served version; none before the definition is established. For a client: schemas are not looked at. */
-export function servedKindsOf(crd: CustomResourceDefinition): KindDefinition[] {
+/** The versions that clients may use; none before the definition is established. While it is being deleted there is always one: its objects must be reached. */
+export function servedVersionsOf(crd: CustomResourceDefinition): readonly DefinitionVersion[] {
   if (!isEstablished(crd)) return [];
-  return crd.spec.versions.filter(({ served }) => served).map((version) => kindOf(crd, version));
+  const served = crd.spec.versions.filter((version) => version.served);
+  return served.length === 0 && isTerminating(crd) ? crd.spec.versions.filter(({ storage }) => storage) : served;
+}
+
+/** The kinds that clients may use, one for each served version. For a client: schemas are not looked at. */
+export function servedKindsOf(crd: CustomResourceDefinition): KindDefinition[] {
+  return servedVersionsOf(crd).map((version) => kindOf(crd, version));
 }
 
 /**
@@ -167,7 +173,7 @@ export function servedKindsOf(crd: CustomResourceDefinition): KindDefinition[] {
  * Undefined when no version is served.
  */
 export function storageKindOf(crd: CustomResourceDefinition): KindDefinition | undefined {
-  const served = isEstablished(crd) ? crd.spec.versions.filter((version) => version.served) : [];
+  const served = servedVersionsOf(crd);
   const version = served.find(({ storage }) => storage) ?? served[0];
   return version && kindOf(crd, version);
 }

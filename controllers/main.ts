@@ -22,6 +22,7 @@ import type { Clock } from '../lib/clock.js';
 import type { Logger } from '../lib/log.js';
 import type { Random } from '../lib/random.js';
 import { runAll, type Service } from '../lib/service.js';
+import { DefinitionCleaner } from './custom-resource-definition/controller.js';
 import { EventTtl } from './event-ttl/controller.js';
 import { withoutWords } from './event-ttl/plan.js';
 import { GarbageCollector } from './garbage-collector/controller.js';
@@ -113,7 +114,7 @@ function makeMetadata(common: { client: ApiClient; clock: Clock; random: Random;
 
 function makeControllers(options: ControllersOptions, client: ApiClient, informers: Informers, objects: MetadataInformers): Service[] {
   const { clock, random, logger, schedulerOptions } = options;
-  const { tasks, nodes, leases, namespaces, events } = informers;
+  const { tasks, nodes, leases, namespaces, events, definitions } = informers;
   const common = { client, clock, random, logger };
   const recorders = {
     scheduler: new EventRecorder({ client, component: 'scheduler', clock, logger }),
@@ -132,6 +133,7 @@ function makeControllers(options: ControllersOptions, client: ApiClient, informe
     new EventTtl({ ...common, events }),
     new GarbageCollector({ ...common, objects, recorder: recorders.garbage }),
     new NamespaceCleaner({ ...common, namespaces, objects }),
+    new DefinitionCleaner({ ...common, definitions, objects }),
   ];
 }
 

@@ -5,7 +5,7 @@
 // older schema or version is read as the present ones have it.
 
 import { dequal } from 'dequal';
-import { isTerminating, namesOf, type CustomResourceDefinition, type DefinitionVersion } from '../../api/custom-resource-definition.js';
+import { isTerminating, namesOf, servedVersionsOf, type CustomResourceDefinition, type DefinitionVersion } from '../../api/custom-resource-definition.js';
 import { genericKind } from '../../api/generic-kind.js';
 import { apiVersionOf, type KindDefinition } from '../../api/kind.js';
 import type { KubeObject } from '../../api/meta.js';
@@ -16,7 +16,7 @@ import { copyOf } from '../resources/admission.js';
 
 /** What serving a definition depends on: nothing else of it leads to other kinds. */
 export function sameServing(a: CustomResourceDefinition, b: CustomResourceDefinition): boolean {
-  return dequal(a.spec, b.spec) && dequal(a.status?.acceptedNames, b.status?.acceptedNames);
+  return dequal(a.spec, b.spec) && dequal(a.status?.acceptedNames, b.status?.acceptedNames) && servedVersionsOf(a).length === servedVersionsOf(b).length;
 }
 
 /** The served kinds of a definition that is established. */
@@ -47,7 +47,7 @@ export class DefinedKinds {
     const bare = new Map(versions.map((version) => [version, this.#kindOf(definition, version, schemas.get(apiVersionOf({ group, version: version.name }))!)]));
     const storage = bare.get(versions.find((version) => version.storage) ?? versions[0]!)!;
     for (const kind of bare.values()) kind.storedAs = viewOf(kind, storage, schemas);
-    return versions.filter(({ served }) => served).map((version) => bare.get(version)!);
+    return servedVersionsOf(definition).map((version) => bare.get(version)!);
   }
 
   #kindOf(definition: CustomResourceDefinition, version: DefinitionVersion, schema: StructuralSchema): KindDefinition {

@@ -63,7 +63,8 @@ export class Creator {
     const sent = isMapping(decoded.metadata) ? readSent(decoded.metadata.managedFields, undefined, problems) : 'stored';
     if (isMapping(decoded.metadata)) decoded.metadata = this.#newMetadata(decoded.metadata, now);
     applyDefaults(kind, decoded);
-    const ofCreation = kind.validateCreate && kind.schema.problems(decoded).length === 0 ? kind.validateCreate(decoded) : [];
+    const strategy = strategyOf(kind);
+    const ofCreation = (kind.validateCreate || strategy.problems) && kind.schema.problems(decoded).length === 0 ? [...(kind.validateCreate?.(decoded) ?? []), ...(strategy.problems?.(decoded, undefined) ?? [])] : [];
     refuseInvalid(kind, decoded, [...problems, ...ownerProblems(decoded.metadata), ...ofCreation]);
 
     // Before the server adds what is nobody's.
@@ -71,7 +72,6 @@ export class Creator {
     const managedFields = owners ?? (fieldManager === undefined ? undefined : ownersAfterWrite(kind, undefined, decoded, sent, { manager: fieldManager, now }));
     if (managedFields) decoded.metadata.managedFields = managedFields;
 
-    const strategy = strategyOf(kind);
     strategy.refuseWrite?.({ ...target, name: decoded.metadata.name ?? '' });
     strategy.refuseChange?.(caller.user, decoded, undefined);
     strategy.prepareForCreate?.(decoded, now);
