@@ -66,6 +66,39 @@ describe('the resource service', () => {
     for (const kind of [taskKind, nodeKind]) expect((await cluster.resources.get(cluster.caller, cluster.target(kind, 'fuzz'))).object.metadata.name).toBe('fuzz');
   });
 
+  it('applies or refuses whatever is sent to it, over what was applied before, and never fails', async () => {
+    const config = fc.oneof(
+      body,
+      fc.record({ metadata: fc.oneof(body, fc.record({ name: fc.constant('applied'), labels: body, managedFields: body }, { requiredKeys: ['name'] })), spec: fc.oneof(body, fc.record({ command: body, env: body, resources: body, tolerations: body, taints: body }, { requiredKeys: [] })), data: body, status: body }, { requiredKeys: ['metadata'] }),
+    );
+    const applied = generic.filter(({ kind }) => ['Task', 'Node', 'Secret', 'ConfigMap', 'Event', 'Namespace'].includes(kind));
+    await fc.assert(
+      fc.asyncProperty(fc.constantFrom(...applied), fc.constantFrom('kubectl', 'other'), config, fc.boolean(), fc.boolean(), async (kind, fieldManager, sent, status, force) => {
+        const target = cluster.target(kind, 'applied', status ? { subresource: 'status' } : {});
+        const typed = typeof sent === 'object' && sent !== null && !Array.isArray(sent) ? { ...sent, apiVersion: kind.group ? `${kind.group}/${kind.version}` : kind.version, kind: kind.kind } : sent;
+        await cluster.resources.apply(cluster.caller, target, typed, { fieldManager, force }).catch(clientsFault);
+        await cluster.resources.patch(cluster.caller, target, 'application/merge-patch+json', sent, { fieldManager }).catch(clientsFault);
+      }),
+      { numRuns: 600 },
+    );
+  });
+
+  it('keeps or refuses whatever is sent as managedFields, and never fails', async () => {
+    const entry = fc.record({ manager: fc.oneof(body, fc.constant('m')), operation: fc.constantFrom<unknown>('Apply', 'Update', 1), apiVersion: fc.constantFrom<unknown>('v1', '', null), time: fc.oneof(body, fc.constant('2026-01-01T00:00:00Z')), fieldsType: fc.constantFrom('FieldsV1', ''), fieldsV1: fc.oneof(body, fc.letrec<{ set: unknown }>((tie) => ({ set: fc.dictionary(fc.constantFrom('.', 'f:data', 'f:a', 'f:metadata', 'k:{"a":1}', 'k:[]', 'v:1', 'i:0', 'f:__proto__'), fc.oneof({ maxDepth: 4 }, fc.constant({}), tie('set'))) })).set), subresource: fc.constantFrom('', 'status') }, { requiredKeys: [] });
+    await cluster.resources.create(cluster.caller, { kind: configMapKind as unknown as KindDefinition, namespace: 'default' }, { metadata: { name: 'entries' }, data: { a: '1' } } as unknown as KubeObject, { fieldManager: 'first' });
+    const target = cluster.target(configMapKind as unknown as KindDefinition, 'entries');
+    let turn = 0;
+    await fc.assert(
+      fc.asyncProperty(fc.oneof(body, fc.array(entry, { maxLength: 3 })), async (managedFields) => {
+        const patch = { metadata: { managedFields }, data: { a: String(++turn) } };
+        await cluster.resources.patch(cluster.caller, target, 'application/merge-patch+json', patch, { fieldManager: 'second' }).catch(clientsFault);
+        await cluster.resources.apply(cluster.caller, target, { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'entries' }, data: { b: String(turn) } }, { fieldManager: 'third', force: true }).catch(clientsFault);
+        expect(cluster.read(await cluster.resources.get(cluster.caller, target))['data']).toMatchObject({ b: String(turn) });
+      }),
+      { numRuns: 300 },
+    );
+  });
+
   it('answers or refuses whatever is sent in bulk, and never fails', async () => {
     const bulk = fc.oneof(body, fc.record({ nodeName: body, items: fc.array(fc.oneof(resource, body), { maxLength: 4 }) }, { requiredKeys: [] }));
     await fc.assert(

@@ -64,6 +64,22 @@ export function withNamedFields(schema: SchemaNode | undefined, set: FieldSet): 
   return result;
 }
 
+/** The set under a schema by which what was shared item by item may be one whole now: who had a part of it then has it all. */
+export function reconciled(schema: SchemaNode | undefined, set: FieldSet): FieldSet {
+  const result: Node = {};
+  for (const [element, node] of Object.entries(set)) {
+    const child = element === '.' ? undefined : childSchema(schema, element);
+    result[element] = child === undefined || isEmptySet(node) ? node : isWhole(child) ? emptySet : reconciled(child, node);
+  }
+  return result;
+}
+
+function isWhole(schema: SchemaNode): boolean {
+  const structure = declaredStructure(schema);
+  if (structure === null) return false;
+  return structure.type === 'leaf' || (structure.type === 'list' ? structure.relation === 'atomic' : structure.atomic);
+}
+
 /** The schema of what a path element leads to, undefined where it is open. */
 export function childSchema(schema: SchemaNode | undefined, element: string): SchemaNode | undefined {
   const structure = schema && declaredStructure(schema);

@@ -5,7 +5,7 @@ import { deepFreeze } from '../../../lib/deep-freeze.js';
 import { copyOf } from '../admission.js';
 import { compare } from './compare.js';
 import { difference, equalSets, isEmptySet, pathsOf, union, type FieldSet } from './field-set.js';
-import { fieldsOf, itemProblems, withNamedFields } from './fields-of.js';
+import { fieldsOf, itemProblems, reconciled, withNamedFields } from './fields-of.js';
 import { merge, withoutFields } from './merge.js';
 
 const text: SchemaNode = { type: 'string' };
@@ -52,6 +52,11 @@ describe('fields of a value', () => {
 
   it('with those that lead to them have declared fields, but no keys of maps', () => {
     expect(textsOf(withNamedFields(schema, { 'f:struct': { 'f:a': {} }, 'f:open': { 'f:m': { 'f:k': {} } } }))).toEqual(['f:open', 'f:open f:m f:k', 'f:struct', 'f:struct f:a']);
+  });
+
+  it('of what is one whole now belong to those who had a part of it', () => {
+    const before = { 'f:atomicList': { 'v:"x"': {} }, 'f:atomicMap': { '.': {}, 'f:k': {} }, 'f:scalar': { 'f:a': {} }, 'f:struct': { 'f:a': {} }, 'f:set': { 'v:"x"': {} } };
+    expect(reconciled(schema, before)).toEqual({ 'f:atomicList': {}, 'f:atomicMap': {}, 'f:scalar': {}, 'f:struct': { 'f:a': {} }, 'f:set': { 'v:"x"': {} } });
   });
 
   it('of items with the same name, or none, are a problem', () => {

@@ -5,13 +5,13 @@
 // not and no other applier has, then see whose fields that changed.
 
 import { dequal } from 'dequal';
-import { ApiError, type StatusCause } from '../../../api/errors.js';
+import { ApiError, problemsShownMax, type StatusCause } from '../../../api/errors.js';
 import { apiVersionOf, type KindDefinition } from '../../../api/kind.js';
 import type { KubeObject, ManagedFieldsEntry } from '../../../api/meta.js';
 import { compare } from './compare.js';
 import { encoded, identityOf, managersOf, newEntry, sameOwners, type Conflict, type ManagerEntry, type Managers, type Writer } from './entries.js';
 import { difference, emptySet, intersection, isEmptySet, pathsOf, pathText, union, type FieldSet } from './field-set.js';
-import { fieldsOf, withNamedFields } from './fields-of.js';
+import { fieldsOf, reconciled, withNamedFields } from './fields-of.js';
 import { merge, withoutFields } from './merge.js';
 import { configuredFields, loseFields, ownable, recordWrite } from './ordinary-write.js';
 import { conflictsLeftByClientSideApply, withLastApplied } from './last-applied.js';
@@ -50,6 +50,7 @@ export function ownersAfterApply(kind: KindDefinition, stored: KubeObject, next:
 /** Whoever is not known to have set what is there is given a name at the first apply. */
 function startingManagers(kind: KindDefinition, live: KubeObject, writer: Writer): Managers {
   const managers = managersOf(live);
+  for (const [identity, entry] of managers) managers.set(identity, { ...entry, fieldsV1: reconciled(kind.schema.root, entry.fieldsV1) });
   if (managers.size > 0) return managers;
   const everything = compare(kind.schema.root, { metadata: {} }, ownable(kind, live, writer.subresource));
   recordWrite(managers, everything, { ...writer, manager: beforeFirstApply }, apiVersionOf(kind));
@@ -102,7 +103,8 @@ function prune(kind: KindDefinition, merged: KubeObject, managers: Managers, las
 /** In the words of Kubernetes, which kubectl explains further. */
 function conflictError(all: readonly Conflict[]): ApiError {
   const conflicts = all.toSorted((a, b) => (a.entry.manager < b.entry.manager ? -1 : a.entry.manager > b.entry.manager ? 1 : 0));
-  const causes: StatusCause[] = conflicts.map(({ entry, path }) => ({ reason: 'FieldManagerConflict', message: `conflict with ${describe(entry)}`, field: pathText(path) }));
+  // Nobody reads more of them.
+  const causes: StatusCause[] = conflicts.slice(0, problemsShownMax).map(({ entry, path }) => ({ reason: 'FieldManagerConflict', message: `conflict with ${describe(entry)}`, field: pathText(path) }));
   return new ApiError('Conflict', message(conflicts), { causes });
 }
 
@@ -110,14 +112,14 @@ function message(conflicts: readonly Conflict[]): string {
   const [first] = conflicts;
   if (conflicts.length === 1) return `Apply failed with 1 conflict: conflict with ${describe(first!.entry)}: ${pathText(first!.path)}`;
   const byManager = new Map<string, string[]>();
-  for (const { entry, path } of conflicts) {
+  for (const { entry, path } of conflicts.slice(0, problemsShownMax)) {
     const name = describe(entry);
     const paths = byManager.get(name);
     if (paths) paths.push(pathText(path));
     else byManager.set(name, [pathText(path)]);
   }
   const parts = [...byManager].flatMap(([name, paths]) => [`conflicts with ${name}:`, ...paths.map((path) => `- ${path}`)]);
-  return `Apply failed with ${conflicts.length} conflicts: ${parts.join('\n')}`;
+  return `Apply failed with ${conflicts.length} conflicts: ${parts.join('\n')}${conflicts.length > problemsShownMax ? '\n- and more' : ''}`;
 }
 
 /** `"kubectl-edit" with subresource "status" using v1`. */
