@@ -1,7 +1,7 @@
 // config.ts: Secret and ConfigMap, the sources of a task's environment.
 
 import { Type } from 'typebox';
-import { forbiddenField, invalidValue, type FieldProblem } from './errors.js';
+import { forbiddenField, invalidValue, required, type FieldProblem } from './errors.js';
 import { ageColumn, nameColumn, type KindDefinition, type PrinterColumn } from './kind.js';
 import { ObjectMeta, type KubeObject } from './meta.js';
 import { configKeyProblem, subdomainProblem } from './names.js';
@@ -45,6 +45,63 @@ function keyProblems(data: Record<string, string> | undefined, field: string): F
   });
 }
 
+/** Bytes of all values of one object together, decoded. */
+const valuesBytesMax = 1024 * 1024;
+
+function decodedBytes(base64: string): number {
+  const padding = base64.endsWith('==') ? 2 : base64.endsWith('=') ? 1 : 0;
+  return (base64.length / 4) * 3 - padding;
+}
+
+function sizeProblems(bytes: number, field: string): FieldProblem[] {
+  return bytes > valuesBytesMax ? [{ field, reason: 'FieldValueTooLong', message: `Too long: may not be more than ${valuesBytesMax} bytes` }] : [];
+}
+
+/** A key is in one of the two only; each tells of the other. */
+function twiceProblems({ data = {}, binaryData = {} }: ConfigMap): FieldProblem[] {
+  const twice = Object.keys(data).filter((key) => Object.hasOwn(binaryData, key));
+  return twice.flatMap((key) => [
+    invalidValue(`data[${key}]`, key, 'duplicate of key present in binaryData'),
+    invalidValue(`binaryData[${key}]`, key, 'duplicate of key present in data'),
+  ]);
+}
+
+/**
+ * What the types of Secret that Kubernetes knows must hold. No message may show a value.
+ * https://kubernetes.io/docs/concepts/configuration/secret/#secret-types
+ */
+function typeProblems({ type, data = {} }: Secret): FieldProblem[] {
+  const missing = (...keys: string[]): FieldProblem[] => keys.filter((key) => !Object.hasOwn(data, key)).map((key) => required(`data[${key}]`));
+  switch (type) {
+    case 'kubernetes.io/tls':
+      return missing('tls.crt', 'tls.key');
+    case 'kubernetes.io/ssh-auth':
+      return data['ssh-privatekey'] ? [] : [required('data[ssh-privatekey]')];
+    case 'kubernetes.io/basic-auth': {
+      const absent = missing('username', 'password');
+      return absent.length === 2 ? absent : [];
+    }
+    case 'kubernetes.io/dockerconfigjson':
+      return missing('.dockerconfigjson').concat(mappingProblems(data, '.dockerconfigjson'));
+    case 'kubernetes.io/dockercfg':
+      return missing('.dockercfg').concat(mappingProblems(data, '.dockercfg'));
+    default:
+      return [];
+  }
+}
+
+function mappingProblems(data: Record<string, string>, key: string): FieldProblem[] {
+  const value = data[key];
+  if (value === undefined) return [];
+  try {
+    const parsed: unknown = JSON.parse(Buffer.from(value, 'base64').toString('utf8'));
+    if (typeof parsed === 'object' && !Array.isArray(parsed)) return [];
+  } catch {
+    // What the parser has to say quotes the secret.
+  }
+  return [invalidValue(`data[${key}]`, '<secret contents redacted>', 'must be a mapping in JSON')];
+}
+
 function immutableProblems(next: ConfigMap | Secret, old: ConfigMap | Secret): FieldProblem[] {
   if (!old.immutable) return [];
   const problems: FieldProblem[] = [];
@@ -86,7 +143,12 @@ export const configMapKind: KindDefinition<ConfigMap> = {
       binaryData: base64Values('Binary values by key, in base64.'),
     }),
   ),
-  validate: (object) => [...keyProblems(object.data, 'data'), ...keyProblems(object.binaryData, 'binaryData')],
+  validate(object) {
+    let bytes = 0;
+    for (const value of Object.values(object.data ?? {})) bytes += Buffer.byteLength(value);
+    for (const value of Object.values(object.binaryData ?? {})) bytes += decodedBytes(value);
+    return [...keyProblems(object.data, 'data'), ...keyProblems(object.binaryData, 'binaryData'), ...twiceProblems(object), ...sizeProblems(bytes, '')];
+  },
   validateUpdate: immutableProblems,
   columns: [
     nameColumn,
@@ -116,7 +178,11 @@ export const secretKind: KindDefinition<Secret> = {
     for (const [key, value] of Object.entries(secret.stringData)) secret.data[key] = Buffer.from(value, 'utf8').toString('base64');
     delete secret.stringData;
   },
-  validate: (object) => keyProblems(object.data, 'data'),
+  validate(object) {
+    let bytes = 0;
+    for (const value of Object.values(object.data ?? {})) bytes += decodedBytes(value);
+    return [...keyProblems(object.data, 'data'), ...sizeProblems(bytes, 'data'), ...typeProblems(object)];
+  },
   validateUpdate(next, old) {
     const problems = immutableProblems(next, old);
     if (next.type !== old.type) problems.push(invalidValue('type', next.type, 'field is immutable'));

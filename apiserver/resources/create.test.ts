@@ -163,7 +163,7 @@ describe('create', () => {
   });
 
   it('says that an object is too large', async () => {
-    const error = await refusal({ metadata: { name: 'c' }, data: { a: 'x'.repeat(2_000_000) } }, {}, generic(configMapKind));
+    const error = await refusal({ metadata: { name: 'c' }, spec: { command: ['true', 'x'.repeat(2_000_000)] } });
     expect([error.code, error.reason]).toEqual([413, 'RequestEntityTooLarge']);
   });
 
