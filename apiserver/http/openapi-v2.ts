@@ -94,6 +94,8 @@ function namedSchema(name: string, schema: Buffer): Buffer {
   return message(text(1, name), field(2, schema));
 }
 
+const extensions = ['x-kubernetes-preserve-unknown-fields', 'x-kubernetes-embedded-resource', 'x-kubernetes-list-type', 'x-kubernetes-list-map-keys', 'x-kubernetes-map-type'];
+
 function schemaOf(node: SchemaNode): Buffer {
   const only = node.anyOf?.filter((choice) => choice.type !== 'null');
   if (only?.length === 1) return schemaOf({ ...only[0]!, ...(node.description ? { description: node.description } : {}) });
@@ -110,7 +112,7 @@ function schemaOf(node: SchemaNode): Buffer {
   if (node.items) parts.push(field(23, message(field(1, schemaOf(node.items)))));
   const properties = Object.entries(node.properties ?? {});
   if (properties.length > 0) parts.push(field(25, message(...properties.map(([name, child]) => field(1, namedSchema(name, schemaOf(child)))))));
-  if (node['x-kubernetes-preserve-unknown-fields']) parts.push(field(31, extension('x-kubernetes-preserve-unknown-fields', true)));
+  for (const name of extensions) if (node[name]) parts.push(field(31, extension(name, node[name])));
   return message(...parts);
 }
 

@@ -94,23 +94,38 @@ function schemaOf(kind: KindDefinition): Record<string, unknown> {
   return { ...toOpenApi(kind.schema.root), description: kind.description };
 }
 
-const passedOn = ['type', 'description', 'default', 'enum', 'format', 'minimum', 'maximum', 'minLength', 'minItems', 'required', 'x-kubernetes-preserve-unknown-fields', 'x-kubernetes-int-or-string', 'x-kubernetes-list-type', 'x-kubernetes-list-map-keys', 'x-kubernetes-map-type'] as const;
+const passedOn = [
+  'type', 'title', 'description', 'default', 'example', 'externalDocs', 'enum', 'format', 'nullable', 'pattern', 'minimum', 'maximum', 'multipleOf', 'minLength', 'maxLength', 'minItems', 'maxItems', 'uniqueItems',
+  'minProperties', 'maxProperties', 'required', 'x-kubernetes-preserve-unknown-fields', 'x-kubernetes-int-or-string', 'x-kubernetes-embedded-resource', 'x-kubernetes-list-type', 'x-kubernetes-list-map-keys',
+  'x-kubernetes-map-type', 'x-kubernetes-validations',
+] as const;
 
 /** OpenAPI 3.0 knows no null type, no patternProperties, and no free choice of types: nullable, additionalProperties, int-or-string. */
 export function toOpenApi(node: SchemaNode): Record<string, unknown> {
   const result: Record<string, unknown> = {};
   for (const key of passedOn) if (node[key] !== undefined) result[key] = node[key];
-  if (node.anyOf) {
-    const choices = node.anyOf.filter((choice) => choice.type !== 'null');
-    if (node['x-kubernetes-int-or-string']) result['anyOf'] = choices.map((choice) => ({ type: choice.type === 'number' ? 'number' : choice.type }));
-    else if (choices.length === 1) Object.assign(result, { ...toOpenApi(choices[0]!), ...result });
-    if (choices.length < node.anyOf.length) result['nullable'] = true;
+  // A number in JSON Schema of today.
+  for (const key of ['exclusiveMinimum', 'exclusiveMaximum']) if (typeof node[key] === 'boolean') result[key] = node[key];
+  if (node.anyOf) Object.assign(result, anyOf(node, result));
+  for (const key of ['allOf', 'oneOf'] as const) {
+    const parts = node[key] as readonly SchemaNode[] | undefined;
+    if (parts) result[key] = parts.map(toOpenApi);
   }
+  if (node['not']) result['not'] = toOpenApi(node['not'] as SchemaNode);
   if (node.properties) result['properties'] = Object.fromEntries(Object.entries(node.properties).map(([key, child]) => [key, toOpenApi(child)]));
   if (node.items) result['items'] = toOpenApi(node.items);
   const rest = restOf(node);
   if (rest) result['additionalProperties'] = toOpenApi(rest);
+  else if (node.additionalProperties === true) result['additionalProperties'] = true;
   return result;
+}
+
+function anyOf(node: SchemaNode, result: Record<string, unknown>): Record<string, unknown> {
+  const choices = node.anyOf!.filter((choice) => choice.type !== 'null');
+  const mayBeNull = choices.length < node.anyOf!.length;
+  const nullable = mayBeNull ? { nullable: true } : {};
+  if (node['x-kubernetes-int-or-string']) return { anyOf: choices.map(({ type }) => ({ type })), ...nullable };
+  return mayBeNull && choices.length === 1 ? { ...toOpenApi(choices[0]!), ...result, ...nullable } : { anyOf: choices.map(toOpenApi), ...nullable };
 }
 
 export function restOf(node: SchemaNode): SchemaNode | undefined {
