@@ -49,7 +49,7 @@ export class ScaleRequests {
       const guarded: KubeObject = { apiVersion: '', kind: '', metadata: { resourceVersion: scale.metadata.resourceVersion! } };
       const { metadata, spec } = withReplicas(guarded, target.kind.scale!, replicas);
       try {
-        return await this.#resources.patch(caller, target, 'application/merge-patch+json', { metadata, spec }, options);
+        return await this.#resources.patch(caller, target, 'application/merge-patch+json', { metadata, spec }, { ...options, writtenThrough: 'scale' });
       } catch (error) {
         if (isGuarded || tries >= triesMax || !isReason(error, 'Conflict')) throw error;
       }

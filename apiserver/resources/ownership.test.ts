@@ -76,6 +76,15 @@ describe('who owns which field', () => {
     expect(owners(object)).toEqual({ 'creator Update': { 'f:spec': { '.': {}, 'f:unschedulable': {} } }, 'agent Update status': { 'f:status': { '.': {}, 'f:conditions': { '.': {}, 'k:{"type":"Ready"}': { '.': {}, 'f:status': {}, 'f:type': {} } } } } });
   });
 
+  it('a write through scale is owned through scale, and its entries are not the client\'s to say', async () => {
+    await create(taskKind, { spec: { command: ['true'] } });
+    const change = { spec: { priority: 7 }, metadata: { managedFields: [] } };
+    await cluster.resources.patch(cluster.caller, cluster.target(taskKind, 'x'), 'application/merge-patch+json', change, { fieldManager: 'scaler', writtenThrough: 'scale' });
+    expect(owners(await get(taskKind))).toMatchObject({ 'scaler Update scale': { 'f:spec': { 'f:priority': {} } }, 'creator Update': { 'f:spec': { 'f:restartPolicy': {} } } });
+    const config = { apiVersion: 'taskplane.dev/v1', kind: 'Task', metadata: { name: 'x' }, spec: { priority: 8 } };
+    await expect(cluster.resources.apply(cluster.caller, cluster.target(taskKind, 'x'), config, { fieldManager: 'a' })).rejects.toThrow('conflict with "scaler" with subresource "scale" using taskplane.dev/v1: .spec.priority');
+  });
+
   it('what comes in bulk is nobody\'s, and touches no entry of others', async () => {
     await cluster.createNode('n');
     const created = await create(taskKind, { spec: { command: ['true'] } });

@@ -118,12 +118,13 @@ export class StoredResourceService implements ResourceService {
     }
   }
 
-  #writer({ subresource }: ObjectTarget, manager: string): Writer {
+  #writer(target: ObjectTarget, manager: string, writtenThrough?: WriteOptions['writtenThrough']): Writer {
+    const subresource = target.subresource ?? writtenThrough;
     return { manager, now: this.#options.clock.now(), ...(subresource ? { subresource } : {}) };
   }
 
-  #ownership(target: ObjectTarget, { fieldManager }: WriteOptions): Ownership | undefined {
-    return fieldManager === undefined ? undefined : { writer: this.#writer(target, fieldManager) };
+  #ownership(target: ObjectTarget, { fieldManager, writtenThrough }: WriteOptions): Ownership | undefined {
+    return fieldManager === undefined ? undefined : { writer: this.#writer(target, fieldManager, writtenThrough) };
   }
 
   async delete(_caller: Caller, target: ObjectTarget, options: DeleteOptions): Promise<Rendered | Status> {

@@ -88,6 +88,8 @@ export interface WriteOptions {
   dryRun?: boolean;
   /** Who writes; absent when nobody is to own what is written. */
   fieldManager?: string;
+  /** The subresource that the write comes through, where the target names none: the fields are owned through it. */
+  writtenThrough?: 'scale';
   /** Default Warn, as Kubernetes has it. */
   fieldValidation?: 'Strict' | 'Warn' | 'Ignore';
 }
