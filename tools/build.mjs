@@ -84,11 +84,11 @@ export async function build({ force = false } = {}) {
 }
 
 /**
- * Packages that stay outside the bundle: all but a few of plain JavaScript that every program of ours loads on start.
+ * Packages that stay outside the bundle: all but a few of plain JavaScript that every program of ours, or every API server, loads on start.
  * From the bundle comes only what is used of them, in one file: faster to start, and smaller in memory.
  */
 function outside() {
-  const bundled = ['typebox', 'ajv', 'yaml', 'commander', 'dequal', 'picocolors'];
+  const bundled = ['typebox', 'ajv', 'yaml', 'commander', 'dequal', 'picocolors', 're2js', '@marcbachmann/cel-js'];
   const { dependencies, devDependencies } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
   return Object.keys({ ...dependencies, ...devDependencies }).filter((name) => !bundled.includes(name)).flatMap((name) => [name, `${name}/*`]);
 }
