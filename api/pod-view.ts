@@ -242,19 +242,23 @@ function endOf(ended: Pick<TaskStatus, 'exitCode' | 'signal' | 'startTime' | 'fi
 }
 
 function conditionsOf(task: Task): PodCondition[] {
-  const status = task.status ?? {};
+  const { status = {}, metadata } = task;
   const scheduled = findCondition(status.conditions, 'Scheduled');
-  const ready = findCondition(status.conditions, 'Ready');
   const disruption = findCondition(status.conditions, 'DisruptionTarget');
-  const bound = Boolean(status.nodeName);
-  const since = (time: string | null | undefined): { lastTransitionTime?: string } => ((time ??= task.metadata.creationTimestamp) ? { lastTransitionTime: time } : {});
-  const readiness = { status: status.phase === 'Running' ? ('True' as const) : status.phase === 'Unknown' ? ('Unknown' as const) : ('False' as const), ...notReady(status), ...since(ready?.lastTransitionTime) };
-  const conditions: Condition[] = [
-    { type: 'PodScheduled', status: bound ? 'True' : 'False', ...(bound ? {} : notScheduled(scheduled)), ...since(scheduled?.lastTransitionTime) },
-    ...(bound ? [{ type: 'Initialized', status: 'True' as const, ...since(status.scheduledTime) }, { type: 'ContainersReady', ...readiness }, { type: 'Ready', ...readiness }] : []),
-    ...(disruption && bound ? [disruption] : []),
+  const condition = (type: string, is: Condition['status'], since: string | null | undefined, why: Pick<Condition, 'reason' | 'message'> = {}): PodCondition => {
+    const time = since ?? metadata.creationTimestamp;
+    return { type, status: is, ...why, ...(time ? { lastTransitionTime: time } : {}), lastProbeTime: null };
+  };
+  if (!status.nodeName) return [condition('PodScheduled', 'False', scheduled?.lastTransitionTime, notScheduled(scheduled))];
+  const ready = status.phase === 'Running' ? 'True' : status.phase === 'Unknown' ? 'Unknown' : 'False';
+  const readySince = findCondition(status.conditions, 'Ready')?.lastTransitionTime;
+  return [
+    condition('PodScheduled', 'True', scheduled?.lastTransitionTime),
+    condition('Initialized', 'True', status.scheduledTime),
+    condition('ContainersReady', ready, readySince, notReady(status)),
+    condition('Ready', ready, readySince, notReady(status)),
+    ...(disruption ? [{ ...disruption, lastProbeTime: null }] : []),
   ];
-  return conditions.map((condition) => ({ ...condition, lastProbeTime: null }));
 }
 
 /** The scheduler has looked for a node when it says that there is none: until then there is nothing to tell. */
