@@ -55,7 +55,7 @@ while [ ! -e ${cluster.path(`${name}.go`)} ]; do sleep 0.05 || :; done`;
     const drained = await good(cluster, 'drain', n1, '--timeout=60s');
     expect(drained).toMatch(new RegExp(`node/${n1} cordoned`));
     for (const name of ['work', 'more', 'done']) expect(drained).toMatch(new RegExp(`pod/${name} (evicted|deleted)`));
-    expect(drained).toMatch(new RegExp(`node/${n1} (drained|evicted)`));
+    expect(drained).toMatch(new RegExp(`node/${n1} (drained|evicted|deleted)`));
     for (const name of ['work', 'more']) {
       // drain came back: so nothing runs there any more, and what was to be written was.
       expect(await written(cluster, name)).toBe(`stopped on ${n1}\n`);
