@@ -7,7 +7,7 @@ import { isFinished, type Task } from '../api/task.js';
 import type { InformerChange } from '../client/informer.js';
 import { sleep, type Clock } from '../lib/clock.js';
 import type { Logger } from '../lib/log.js';
-import { attemptKey, isExecution, type Driver } from './driver.js';
+import { attemptKey, isExecution, type Driver, type Execution } from './driver.js';
 import type { Fence } from './fence.js';
 import type { AttemptRecord, Journal } from './journal.js';
 import type { RunningUsage } from './load.js';
@@ -94,6 +94,11 @@ export class Agent {
       const { execution, task } = runner;
       if (execution) yield { task: `${task.metadata.namespace}/${task.metadata.name}`, usage: execution.usage() };
     }
+  }
+
+  /** What runs now of the task with this uid. */
+  executionOf(uid: string): Execution | undefined {
+    return this.#entries.get(uid)?.runner.execution;
   }
 
   /** Leaves every process running, for the agent that follows. */

@@ -3,6 +3,7 @@
 // Attempt groups in v1 hierarchies: memory, cpu and cpuacct where they exist, and for killing a v2 hierarchy beside
 // them (cgroup.kill) or else the freezer. One attempt has a directory of the same name in each.
 
+import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { childGroups, killPid, makeGroup, readKeyed, readNumber, readPids, removeGroup, tryWrite, type AttemptGroup, type Cgroups, type GroupSettings } from './cgroup.js';
 import { cpuShares, type CgroupsV2 } from './cgroup-v2.js';
@@ -59,7 +60,9 @@ export class CgroupsV1 implements Cgroups {
   }
 
   adopt(key: string): AttemptGroup {
-    return new GroupV1(this.#dirs(key), this.#unified?.adopt(key));
+    // Not every attempt has one in each hierarchy.
+    const dirs = new Map([...this.#dirs(key)].filter(([, dir]) => existsSync(dir)));
+    return new GroupV1(dirs, this.#unified?.adopt(key));
   }
 
   keys(): string[] {
@@ -123,6 +126,37 @@ class GroupV1 implements AttemptGroup {
   remove(): boolean {
     const removed = [...this.dirs.values()].map(removeGroup);
     return (this.unified?.remove() ?? true) && removed.every(Boolean);
+  }
+
+  child(name: string): AttemptGroup | undefined {
+    if (this.unified) return this.#part(this.unified.child(name));
+    const freezer = this.dirs.get('freezer');
+    return freezer === undefined ? undefined : this.#part(new GroupV1(new Map([['freezer', join(freezer, name)]]), undefined));
+  }
+
+  makeChild(name: string): AttemptGroup | undefined {
+    if (this.unified) return this.#part(this.unified.makeChild(name));
+    const freezer = this.dirs.get('freezer');
+    if (freezer !== undefined) mkdirSync(join(freezer, name));
+    return this.child(name);
+  }
+
+  /** Killed on its own, in the hierarchy that serves to kill; in the others it is part of this group. */
+  #part(own: AttemptGroup | undefined): AttemptGroup | undefined {
+    if (!own) return undefined;
+    const common = [...this.dirs].filter(([controller]) => controller !== 'freezer').map(([, dir]) => join(dir, 'cgroup.procs'));
+    const procsFiles = [...new Set([...common, ...own.procsFiles])];
+    return {
+      procsFiles,
+      killFile: own.killFile,
+      pids: () => own.pids(),
+      kill: () => own.kill(),
+      usage: () => own.usage(),
+      oomKilled: () => own.oomKilled(),
+      remove: () => own.remove(),
+      child: () => undefined,
+      makeChild: () => undefined,
+    };
   }
 
   #number(controller: Controller, file: string): number | undefined {

@@ -1,5 +1,6 @@
 // cgroup-v2.ts: attempt groups in a unified hierarchy, with whichever of the memory and cpu controllers it has.
 
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { childGroups, helperGroup, killPid, makeGroup, readKeyed, readNumber, readPids, removeGroup, tryRead, tryWrite, type AttemptGroup, type Cgroups, type GroupSettings } from './cgroup.js';
 import type { Usage } from './driver.js';
@@ -105,6 +106,17 @@ class GroupV2 implements AttemptGroup {
 
   remove(): boolean {
     return removeGroup(this.path);
+  }
+
+  child(name: string): GroupV2 {
+    return new GroupV2(join(this.path, name));
+  }
+
+  makeChild(name: string): GroupV2 {
+    const child = this.child(name);
+    // Not recursively: the attempt's own group must not come back after its end.
+    mkdirSync(child.path);
+    return child;
   }
 }
 

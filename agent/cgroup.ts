@@ -30,6 +30,13 @@ export interface AttemptGroup {
   oomKilled(): boolean;
   /** False while something in it still lives (or is a zombie): try again. */
   remove(): boolean;
+  /**
+   * A group inside this one, for processes that must end before the others; the limits of this one hold for them too. Made by
+   * `makeChild`. Undefined where the kernel has none that count as part of this one for all purposes.
+   */
+  child(name: string): AttemptGroup | undefined;
+  /** @throws Error when the kernel refuses: this group is gone */
+  makeChild(name: string): AttemptGroup | undefined;
 }
 
 export interface Cgroups {

@@ -5,6 +5,8 @@
 //
 // An attempt is named by its key, which never runs twice: start() of a key that was ever started is refused.
 
+import type { Readable, Writable } from 'node:stream';
+
 /** Names one attempt of one binding of one task. */
 export interface AttemptId {
   uid: string;
@@ -78,6 +80,35 @@ export interface Vanished {
   usage?: Usage;
 }
 
+/** A command to run beside an attempt. */
+export interface ExecSpec {
+  /** Program (a path, or a name looked up in the task's PATH) and its arguments. */
+  argv: readonly string[];
+  stdin: boolean;
+  stdout: boolean;
+  stderr: boolean;
+  /** On a terminal, which is both stdin and stdout; there is no stderr then. */
+  tty: boolean;
+}
+
+/** A command that runs beside an attempt. Whoever started it reads its outputs to their end and then closes it. */
+export interface ExecProcess {
+  /** Absent when not asked for. On a terminal, ending it types Ctrl-D. */
+  readonly stdin: Writable | undefined;
+  /** Those asked for. */
+  readonly outputs: readonly { name: 'stdout' | 'stderr'; readable: Readable }[];
+  /** Resolves when the command itself has ended; what it started may go on and hold its outputs open. 128 + number of the signal that ended it. */
+  readonly ended: Promise<{ exitCode: number } | { failed: string }>;
+  /** Of the terminal, in characters. */
+  resize(size: { width: number; height: number }): void;
+  /** Nobody listens any more: asks everything to end. */
+  hangUp(): void;
+  /** Ends everything that the command has started, too, and resolves when it is gone. Idempotent. */
+  killAll(): Promise<void>;
+  /** Kills, and lets go of pipes and files. Idempotent. */
+  close(): Promise<void>;
+}
+
 export interface Execution {
   readonly key: string;
   readonly pid: number | undefined;
@@ -90,6 +121,10 @@ export interface Execution {
   /** Ends every process of the attempt, whatever they do. */
   kill(): void;
   usage(): Usage | undefined;
+  /** Runs a command as the attempt runs: same user, environment, directory and limits. @throws StartError, MachineBusyError, NotRunningError */
+  exec(spec: ExecSpec): Promise<ExecProcess>;
+  /** Every process of the attempt. */
+  pids(): number[];
   /** Stops watching; the process goes on and can be recovered. `ended` then never resolves. */
   detach(): void;
 }
@@ -133,4 +168,13 @@ export class StartError extends Error {
 /** The machine is short of something (processes, memory, disk) just now; nothing has run, and the same key may be tried again. */
 export class MachineBusyError extends Error {
   override readonly name = 'MachineBusyError';
+}
+
+/** The attempt has ended, so that nothing can run beside it. */
+export class NotRunningError extends Error {
+  override readonly name = 'NotRunningError';
+
+  constructor(message = 'its attempt has ended') {
+    super(message);
+  }
 }

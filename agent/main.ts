@@ -30,6 +30,7 @@ import { LogStore, type LogKeep } from './log-store.js';
 import { NodeRegistration } from './node-status.js';
 import { ProcessDriver } from './process-driver.js';
 import { Semaphore } from './semaphore.js';
+import { sessionsOf } from './streams/sessions.js';
 import { StatusWriter } from './status-writer.js';
 import type { RunnerContext } from './task-runner.js';
 import { Tunnel } from './tunnel.js';
@@ -142,7 +143,7 @@ async function runLocked(options: AgentRunOptions, journal: Journal, signal: Abo
 
   // Presence and reports go on while the tasks are being stopped.
   const services = new AbortController();
-  const all: Service[] = [fence, registration, writer, events, informer, logs, ...tunnels(options, logs, logger)];
+  const all: Service[] = [fence, registration, writer, events, informer, logs, ...tunnels(options, agent, logs, logger)];
   const running = runAll(all, services.signal);
   const failed = running.then(
     () => undefined,
@@ -181,9 +182,10 @@ function processes(options: AgentRunOptions, logger: Logger): { driver: Driver; 
   return { driver: new ProcessDriver({ dataDir, cgroups, watchdog, clock, logger }), keeper: watchdog };
 }
 
-function tunnels(options: AgentRunOptions, logs: LogStore, logger: Logger): Service[] {
+function tunnels(options: AgentRunOptions, agent: Agent, logs: LogStore, logger: Logger): Service[] {
   const { access, clock, random, nodeName } = options;
-  if (options.dial) return [new Tunnel({ dial: options.dial, logs, clock, random, logger })];
+  const sessions = sessionsOf({ agent, logs, attemptsDir: join(options.dataDir, 'attempts'), clock, logger });
+  if (options.dial) return [new Tunnel({ dial: options.dial, logs, sessions, clock, random, logger })];
   if (!access) return [];
   return [
     {
@@ -191,7 +193,7 @@ function tunnels(options: AgentRunOptions, logs: LogStore, logger: Logger): Serv
       async run(signal) {
         // Loaded apart: the WebSocket library is of no use to agents without a network.
         const { dialWebSocket } = await import('./web-socket.js');
-        await new Tunnel({ dial: dialWebSocket(access, nodeName, clock), logs, clock, random, logger }).run(signal);
+        await new Tunnel({ dial: dialWebSocket(access, nodeName, clock), logs, sessions, clock, random, logger }).run(signal);
       },
     },
   ];

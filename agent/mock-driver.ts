@@ -111,6 +111,8 @@ class MockProcess {
       },
       kill: () => this.end({ exitCode: 137, signal: 'SIGKILL', oomKilled: false, killed: true }),
       usage: () => (this.machine.running.has(this.key) ? this.usage() : undefined),
+      exec: () => Promise.reject(new StartError('a mock task has no process, so no command can run beside it', 126)),
+      pids: () => [],
       detach: () => void (detached = true),
     };
   }

@@ -15,10 +15,13 @@ import { sleep, type Clock } from '../lib/clock.js';
 import type { Logger } from '../lib/log.js';
 import { AttemptFiles } from './attempt-files.js';
 import { helperGroup, type AttemptGroup, type Cgroups } from './cgroup.js';
-import { checkWorkingDir, resolveProgram, unusualNames } from './command.js';
+import { checkWorkingDir, resolveProgram } from './command.js';
 import { isExecution, MachineBusyError, StartError, type Driver, type Execution, type Exit, type StartSpec, type Vanished } from './driver.js';
+import { endLeftovers } from './exec-process.js';
+import { execShimScript } from './exec-shim.js';
 import { isAlive, readBootId } from './proc.js';
 import { killMarked, ProcessExecution, removeGroupOf } from './process-execution.js';
+import { shellFor } from './shell.js';
 import { findUser, ownUser, type User } from './users.js';
 import type { Watchdog } from './watchdog.js';
 import { wrapperScript } from './wrapper.js';
@@ -40,6 +43,7 @@ export class ProcessDriver implements Driver {
   readonly #options: ProcessDriverOptions;
   readonly #attemptsDir: string;
   readonly #wrapperPath: string;
+  readonly #shimPath: string;
   readonly #own: User = ownUser();
   #bootId: string | undefined;
 
@@ -49,6 +53,8 @@ export class ProcessDriver implements Driver {
     this.#wrapperPath = join(options.dataDir, 'wrapper.sh');
     mkdirSync(this.#attemptsDir, { recursive: true, mode: 0o711 });
     writeFileSync(this.#wrapperPath, wrapperScript, { mode: 0o600 });
+    this.#shimPath = join(options.dataDir, 'exec.sh');
+    writeFileSync(this.#shimPath, execShimScript, { mode: 0o600 });
   }
 
   get isolation(): string {
@@ -73,7 +79,7 @@ export class ProcessDriver implements Driver {
       group = this.#createGroup(spec);
       if (spec.fenced) this.#options.watchdog.guard(spec.key, group, files.dir);
       const child = await this.#spawn(spec, files, command, group);
-      return new ProcessExecution({ ...this.#options, key: spec.key, files, group, child, pid: child.pid!, startedAt: this.#options.clock.now() });
+      return new ProcessExecution({ ...this.#options, shimPath: this.#shimPath, key: spec.key, files, group, child, pid: child.pid!, startedAt: this.#options.clock.now() });
     } catch (error) {
       group?.remove();
       this.#options.watchdog.release(spec.key);
@@ -89,9 +95,10 @@ export class ProcessDriver implements Driver {
       if (group) await removeGroupOf(group, this.#options.clock);
       else await killMarked(key, this.#options.clock);
       this.#options.watchdog.release(key);
-    } else if (this.#options.watchdog.isGuarded(key)) {
+    } else {
       // So that a watchdog of this agent takes over.
-      this.#options.watchdog.guard(key, group, files.dir);
+      if (this.#options.watchdog.isGuarded(key)) this.#options.watchdog.guard(key, group, files.dir);
+      await endLeftovers({ ...this.#options, key, files, group });
     }
     return found;
   }
@@ -140,7 +147,7 @@ export class ProcessDriver implements Driver {
     if (run === 'nobody') return 'never-started';
     this.#bootId ??= readBootId();
     if (!run || run.bootId !== this.#bootId || !isAlive(run.pid, run.startTicks)) return ended(run?.startedAt);
-    return new ProcessExecution({ ...this.#options, key, files, group, child: undefined, pid: run.pid, startTicks: run.startTicks, startedAt: run.startedAt });
+    return new ProcessExecution({ ...this.#options, shimPath: this.#shimPath, key, files, group, child: undefined, pid: run.pid, startTicks: run.startTicks, startedAt: run.startedAt });
   }
 
   #command(spec: StartSpec, files: AttemptFiles, owner: User | undefined): { argv: string[]; cwd: string } {
@@ -189,14 +196,6 @@ function removeEmptyDirectory(path: string): void {
   } catch {
     // Not empty, or gone.
   }
-}
-
-function shellFor(env: Readonly<Record<string, string>>): string {
-  const unusual = unusualNames(env);
-  if (unusual.length === 0) return '/bin/sh';
-  const bash = ['/bin/bash', '/usr/bin/bash'].find((path) => existsSync(path));
-  if (!bash) throw new StartError(`variable ${unusual[0]} needs bash, which this node lacks; use letters, digits and _ only`, 128);
-  return bash;
 }
 
 function setprivArgs(user: User): string[] {

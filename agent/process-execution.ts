@@ -7,7 +7,8 @@ import { Deferred } from '../lib/deferred.js';
 import type { Logger } from '../lib/log.js';
 import { signalNumber, type AttemptFiles } from './attempt-files.js';
 import { killPid, tryRead, type AttemptGroup } from './cgroup.js';
-import { parseAttemptKey, type Execution, type Exit, type Usage, type Vanished } from './driver.js';
+import { NotRunningError, parseAttemptKey, type ExecProcess, type ExecSpec, type Execution, type Exit, type Usage, type Vanished } from './driver.js';
+import { startExec } from './exec-process.js';
 import { allPids, isAlive, readStat } from './proc.js';
 import type { Watchdog } from './watchdog.js';
 
@@ -16,6 +17,8 @@ export interface ProcessExecutionOptions {
   files: AttemptFiles;
   group: AttemptGroup | undefined;
   watchdog: Watchdog;
+  /** Path of what starts commands beside the attempt (exec-shim.ts). */
+  shimPath: string;
   /** The wrapper, when this agent started it. */
   child: ChildProcess | undefined;
   pid: number;
@@ -87,6 +90,18 @@ export class ProcessExecution implements Execution {
 
   usage(): Usage | undefined {
     return this.#over ? undefined : this.#options.group?.usage() ?? sessionUsage(this.pid);
+  }
+
+  async exec(spec: ExecSpec): Promise<ExecProcess> {
+    if (this.#over) throw new NotRunningError();
+    const { pid } = this;
+    return startExec({ ...this.#options, pid, startTicks: this.#options.startTicks ?? readStat(pid)?.startTicks ?? '' }, spec);
+  }
+
+  pids(): number[] {
+    if (this.#over) return [];
+    const { group } = this.#options;
+    return group ? group.pids() : [...new Set([...allPids().filter((pid) => readStat(pid)?.session === this.pid), ...markedPids(this.key)])];
   }
 
   detach(): void {

@@ -1,7 +1,7 @@
 // tunnel.ts
 //
-// The agent dials the API server and keeps the connection; over it the server asks for logs (lib/mux.ts). The agent
-// listens on no port.
+// The agent dials the API server and keeps the connection; over it the server asks for logs, and for what streams/ serves
+// (lib/mux.ts). The agent listens on no port.
 
 import { ApiError } from '../api/errors.js';
 import type { TunnelRequest } from '../api/protocol.js';
@@ -13,11 +13,13 @@ import type { Random } from '../lib/random.js';
 import type { Service } from '../lib/service.js';
 import { requestedLog } from './log-request.js';
 import type { LogStore } from './log-store.js';
+import { isSessionRequest, type StreamServer } from './streams/stream-server.js';
 
 export interface TunnelOptions {
   /** Opens the connection; resolves when it is open. `dialWebSocket` (web-socket.ts) in production. */
   dial(signal: AbortSignal): Promise<MessageChannel>;
   logs: LogStore;
+  sessions: StreamServer;
   clock: Clock;
   random: Random;
   logger: Logger;
@@ -29,6 +31,7 @@ const healthyMs = 10_000;
 export class Tunnel implements Service {
   readonly name = 'tunnel';
   readonly #options: TunnelOptions;
+  readonly #serving = new Set<Promise<void>>();
 
   constructor(options: TunnelOptions) {
     this.#options = options;
@@ -40,18 +43,24 @@ export class Tunnel implements Service {
       const startedAt = clock.monotonic();
       try {
         const channel = await dial(signal);
-        const mux = new Mux({ channel, initiator: false, onStream: (stream, request) => void this.#serve(stream, request, signal) });
+        const mux = new Mux({ channel, initiator: false, onStream: (stream, request) => this.#begin(stream, request, signal) });
         const close = (): void => mux.close();
         signal.addEventListener('abort', close, { once: true });
         if (signal.aborted) close();
         await mux.closed;
         signal.removeEventListener('abort', close);
       } catch (error) {
-        logger.debug('cannot open the tunnel; logs cannot be read from elsewhere until it is open', { error });
+        logger.debug('cannot open the tunnel; until it is open, logs cannot be read from elsewhere, nor commands be run beside tasks', { error });
       }
       failures = clock.monotonic() - startedAt > healthyMs ? 1 : failures + 1;
       await sleep(clock, jitteredBackoffMs(reconnectBackoff, failures, random), signal);
     }
+    await Promise.all(this.#serving);
+  }
+
+  #begin(stream: MuxStream, message: Buffer, signal: AbortSignal): void {
+    const serving = this.#serve(stream, message, signal).finally(() => this.#serving.delete(serving));
+    this.#serving.add(serving);
   }
 
   async #serve(stream: MuxStream, message: Buffer, signal: AbortSignal): Promise<void> {
@@ -59,6 +68,7 @@ export class Tunnel implements Service {
     void stream.closed.then(() => over.abort());
     try {
       const request = JSON.parse(message.toString('utf8')) as TunnelRequest;
+      if (isSessionRequest(request)) return void (await this.#options.sessions.serve(stream, request));
       for await (const chunk of this.#log(request, AbortSignal.any([signal, over.signal]))) await stream.write(chunk);
       stream.end();
     } catch (error) {
