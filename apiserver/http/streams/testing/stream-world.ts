@@ -2,8 +2,9 @@
 
 import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
-import type { AddressInfo } from 'node:net';
+import type { IncomingMessage } from 'node:http';
+import { request, type RequestOptions } from 'node:https';
+import { createServer, type AddressInfo, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { WebSocket } from 'ws';
@@ -58,6 +59,7 @@ export async function startStreamWorld(options: { stoppingMs?: number } = {}) {
     server, agent, tunnel, uid, kubeconfig, directory, pods, createTask,
     /** A WebSocket as the admin. */
     webSocket: (path: string, protocols?: string | string[]): WebSocket => new WebSocket(`wss://127.0.0.1:${server.port}${path}`, protocols, { ca: server.authority.cert, ...admin }),
+    tunnelledSpdy: (path: string): Promise<WebSocket> => openTunnelledSpdy({ host: '127.0.0.1', port: server.port, ca: server.authority.cert, ...admin, path }),
     async stop() {
       tunnel.close();
       await server.stop();
@@ -75,6 +77,19 @@ function channelOf(webSocket: WebSocket): MessageChannel {
     onClose: (handler) => webSocket.on('close', handler),
     close: () => webSocket.close(),
   };
+}
+
+/** ws opens no WebSocket whose subprotocol has a slash: the handshake is made by hand, and the rest left to it. */
+async function openTunnelledSpdy(options: RequestOptions): Promise<WebSocket> {
+  const protocol = 'SPDY/3.1+portforward.k8s.io';
+  const headers = { connection: 'Upgrade', upgrade: 'websocket', 'sec-websocket-version': '13', 'sec-websocket-key': Buffer.alloc(16, 1).toString('base64'), 'sec-websocket-protocol': protocol };
+  const outgoing = request({ ...options, agent: false, headers }).end();
+  const [incoming, socket, head] = (await once(outgoing, 'upgrade')) as [IncomingMessage, Socket, Buffer];
+  if (incoming.headers['sec-websocket-protocol'] !== protocol) throw new Error(`the server chose ${incoming.headers['sec-websocket-protocol']}`);
+  const webSocket = new WebSocket(null as unknown as string, undefined, {}) as WebSocket & { _isServer: boolean; setSocket(socket: Socket, head: Buffer, options: object): void };
+  webSocket._isServer = false;
+  webSocket.setSocket(socket, head, { allowSynchronousEvents: true, maxPayload: 0, skipUTF8Validation: false });
+  return webSocket;
 }
 
 /** A TCP server that answers each line with itself in upper case, and ends when the client has. */
