@@ -131,6 +131,26 @@ describe('server-side apply', () => {
     await expect(apply(nodeKind, 'a', { metadata: { name: 'y' }, status: {} }, { target: { name: 'y', subresource: 'status' } })).rejects.toMatchObject({ code: 404 });
   });
 
+  it('by many at once, of an object that is not there, creates one with what all of them want', async () => {
+    const results = await Promise.all(Array.from({ length: 20 }, (_, at) => apply(configMapKind, `m${at}`, { data: { [`k${at}`]: 'v' } })));
+    expect(results.filter(({ created }) => created)).toHaveLength(1);
+    const object = cluster.read(await cluster.resources.get(cluster.caller, cluster.target(configMapKind, 'x')));
+    expect([Object.keys(object['data'] as object).length, Object.keys(owners(object)).length]).toEqual([20, 20]);
+  });
+
+  it('in a namespace that is not there says so', async () => {
+    await expect(apply(configMapKind, 'a', {}, { target: { namespace: 'nowhere' } })).rejects.toMatchObject({ code: 404, message: 'namespaces "nowhere" not found' });
+  });
+
+  it('of ten thousand keys, and then of none of them, is done in time', async () => {
+    const data = Object.fromEntries(Array.from({ length: 10_000 }, (_, at) => [`key-${at}`, 'value']));
+    await apply(configMapKind, 'a', { data });
+    await apply(configMapKind, 'b', { data });
+    await expect(apply(configMapKind, 'b', { data: Object.fromEntries(Object.keys(data).map((key) => [key, 'other'])) })).rejects.toMatchObject({ details: { causes: { length: 100 } }, message: expect.stringMatching(/^Apply failed with 10000 conflicts: [^]*- and more$/) });
+    await apply(configMapKind, 'b', {});
+    expect((await apply(configMapKind, 'a', {})).object['data']).toBeUndefined();
+  });
+
   it('of a dry run stores nothing', async () => {
     expect((await apply(taskKind, 'a', task({}), { dryRun: true })).created).toBe(true);
     await expect(cluster.getTask('x')).rejects.toMatchObject({ code: 404 });

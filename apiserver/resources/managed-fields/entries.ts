@@ -31,10 +31,10 @@ export interface Writer {
   readonly now: number;
 }
 
-/** A field that another manager has. */
+/** What of another manager an apply would change. */
 export interface Conflict {
   readonly entry: ManagerEntry;
-  readonly path: readonly string[];
+  readonly fields: FieldSet;
 }
 
 const managerLengthMax = 128;
@@ -62,10 +62,14 @@ function byIdentity(entries: readonly ManagerEntry[]): Managers {
   return new Map(entries.map((entry) => [identityOf(entry), entry]));
 }
 
-/** For the object: sorted, without managers of nothing; undefined when there are none. */
-export function encoded(managers: Managers): ManagedFieldsEntry[] | undefined {
+/**
+ * For the object: sorted, without managers of nothing; undefined when there are none.
+ * @param stored entries that are in order already
+ */
+export function encoded(managers: Managers, stored: readonly ManagedFieldsEntry[] = []): ManagedFieldsEntry[] | undefined {
+  const asBefore = new Set<ManagedFieldsEntry>(stored);
   const entries = [...managers.values()].filter(({ fieldsV1 }) => !isEmptySet(fieldsV1)).toSorted(byTime);
-  return entries.length > 0 ? entries.map((entry) => ({ ...entry, fieldsV1: canonical(entry.fieldsV1) })) : undefined;
+  return entries.length > 0 ? entries.map((entry) => (asBefore.has(entry) ? entry : { ...entry, fieldsV1: canonical(entry.fieldsV1) })) : undefined;
 }
 
 function byTime(a: ManagerEntry, b: ManagerEntry): number {

@@ -26,6 +26,7 @@ const self = '.';
 const leaf: FieldSet = emptySet;
 
 export function isEmptySet(set: FieldSet): boolean {
+  if (set === leaf) return true;
   for (const _ in set) return false;
   return true;
 }
@@ -124,6 +125,12 @@ export function* pathsOf(set: FieldSet, prefix: readonly string[] = []): Generat
     if (isMember(set[element]!)) yield path;
     yield* pathsOf(set[element]!, path);
   }
+}
+
+export function sizeOf(set: FieldSet): number {
+  let size = 0;
+  for (const [element, node] of Object.entries(set)) if (element !== self) size += (isMember(node) ? 1 : 0) + sizeOf(node);
+  return size;
 }
 
 /** The same set with its keys in the order in which Kubernetes writes them. */

@@ -68,8 +68,8 @@ export function withNamedFields(schema: SchemaNode | undefined, set: FieldSet): 
 export function reconciled(schema: SchemaNode | undefined, set: FieldSet): FieldSet {
   const result: Node = {};
   for (const [element, node] of Object.entries(set)) {
-    const child = element === '.' ? undefined : childSchema(schema, element);
-    result[element] = child === undefined || isEmptySet(node) ? node : isWhole(child) ? emptySet : reconciled(child, node);
+    const child = isEmptySet(node) ? undefined : childSchema(schema, element);
+    result[element] = child === undefined ? node : isWhole(child) ? emptySet : reconciled(child, node);
   }
   return result;
 }

@@ -9,7 +9,7 @@ import { annotationBytesMax } from '../../../api/validation.js';
 import { isMapping, withoutNulls } from '../admission.js';
 import { compare } from './compare.js';
 import type { Conflict, Writer } from './entries.js';
-import { difference, emptySet, has, union, type FieldSet } from './field-set.js';
+import { difference, emptySet, isEmptySet, union, type FieldSet } from './field-set.js';
 import { fieldsOf } from './fields-of.js';
 import { ownable } from './ordinary-write.js';
 
@@ -21,7 +21,7 @@ export function conflictsLeftByClientSideApply(kind: KindDefinition, live: KubeO
   const text = live.metadata.annotations?.[annotation];
   if (conflicts.length === 0 || manager !== kubectl || subresource !== undefined || !text) return conflicts;
   const own = fieldsOfLastApplied(kind, live, text);
-  return conflicts.filter(({ path }) => !has(own, path));
+  return conflicts.map(({ entry, fields }) => ({ entry, fields: difference(fields, own) })).filter(({ fields }) => !isEmptySet(fields));
 }
 
 /** Those that are still as they were applied. */

@@ -26,7 +26,7 @@ export function ownersAfterWrite(kind: KindDefinition, before: KubeObject | unde
   const changed = recordWrite(managers, changes, writer, apiVersionOf(kind));
   if (!changed && stored) return before?.metadata.managedFields;
   capUpdaters(managers);
-  return encoded(managers);
+  return encoded(managers, before?.metadata.managedFields);
 }
 
 /** The commonest write of all. */

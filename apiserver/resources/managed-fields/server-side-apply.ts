@@ -10,8 +10,8 @@ import { apiVersionOf, type KindDefinition } from '../../../api/kind.js';
 import type { KubeObject, ManagedFieldsEntry } from '../../../api/meta.js';
 import { compare } from './compare.js';
 import { encoded, identityOf, managersOf, newEntry, sameOwners, type Conflict, type ManagerEntry, type Managers, type Writer } from './entries.js';
-import { difference, emptySet, intersection, isEmptySet, pathsOf, pathText, union, type FieldSet } from './field-set.js';
-import { fieldsOf, reconciled, withNamedFields } from './fields-of.js';
+import { difference, emptySet, intersection, isEmptySet, pathsOf, pathText, sizeOf, union, type FieldSet } from './field-set.js';
+import { reconciled, withNamedFields } from './fields-of.js';
 import { merge, withoutFields } from './merge.js';
 import { configuredFields, loseFields, ownable, recordWrite } from './ordinary-write.js';
 import { conflictsLeftByClientSideApply, withLastApplied } from './last-applied.js';
@@ -73,9 +73,10 @@ function attempt(kind: KindDefinition, live: KubeObject, config: KubeObject, wri
   const changes = compare(schema, ownable(kind, live, subresource), ownable(kind, pruned, subresource));
 
   const taken = union(changes.modified, changes.added);
-  const conflicts = [...managers].flatMap(([other, entry]) =>
-    other === identity ? [] : [...pathsOf(intersection(entry.fieldsV1, taken))].map((path) => ({ entry, path })),
-  );
+  const conflicts = [...managers]
+    .filter(([other]) => other !== identity)
+    .map(([, entry]) => ({ entry, fields: intersection(entry.fieldsV1, taken) }))
+    .filter(({ fields }) => !isEmptySet(fields));
   loseFields(managers, union(taken, changes.removed), identity);
   if (isEmptySet(own.fieldsV1)) managers.delete(identity);
   return { object: pruned, managers, conflicts };
@@ -87,39 +88,34 @@ function withoutStatus(kind: KindDefinition, config: KubeObject): Record<string,
   return rest;
 }
 
-/** Without what is in `last`, but for what appliers (the present one among them) have, and for what would go along unasked. */
-function prune(kind: KindDefinition, merged: KubeObject, managers: Managers, last: FieldSet): KubeObject {
-  const schema = kind.schema.root;
-  const named = (set: FieldSet): FieldSet => withNamedFields(schema, set);
-  const all = named(fieldsOf(schema, merged));
-  const owned = named([...managers.values()].filter(({ operation }) => operation === 'Apply').reduce((sum, { fieldsV1 }) => union(sum, fieldsV1), emptySet));
-
-  const withoutLast = withoutFields(schema, merged, named(last));
-  const withOwned = withoutFields(schema, merged, difference(all, union(named(fieldsOf(schema, withoutLast)), owned)));
-  const gone = intersection(difference(all, named(fieldsOf(schema, withOwned))), last);
-  return withoutFields(schema, merged, gone) as KubeObject;
+/**
+ * Without what is in `last`, but for what appliers (the present one among them) have. Those who have something inside a struct
+ * have the struct; those who have an item or a key of a map are known by it.
+ */
+function prune({ schema: { root } }: KindDefinition, merged: KubeObject, managers: Managers, last: FieldSet): KubeObject {
+  const owned = [...managers.values()].filter(({ operation }) => operation === 'Apply').reduce((sum, { fieldsV1 }) => union(sum, fieldsV1), emptySet);
+  return withoutFields(root, merged, difference(last, withNamedFields(root, owned))) as KubeObject;
 }
 
-/** In the words of Kubernetes, which kubectl explains further. */
-function conflictError(all: readonly Conflict[]): ApiError {
-  const conflicts = all.toSorted((a, b) => (a.entry.manager < b.entry.manager ? -1 : a.entry.manager > b.entry.manager ? 1 : 0));
-  // Nobody reads more of them.
-  const causes: StatusCause[] = conflicts.slice(0, problemsShownMax).map(({ entry, path }) => ({ reason: 'FieldManagerConflict', message: `conflict with ${describe(entry)}`, field: pathText(path) }));
-  return new ApiError('Conflict', message(conflicts), { causes });
-}
-
-function message(conflicts: readonly Conflict[]): string {
-  const [first] = conflicts;
-  if (conflicts.length === 1) return `Apply failed with 1 conflict: conflict with ${describe(first!.entry)}: ${pathText(first!.path)}`;
-  const byManager = new Map<string, string[]>();
-  for (const { entry, path } of conflicts.slice(0, problemsShownMax)) {
-    const name = describe(entry);
-    const paths = byManager.get(name);
-    if (paths) paths.push(pathText(path));
-    else byManager.set(name, [pathText(path)]);
+/** In the words of Kubernetes, which kubectl explains further. Nobody reads thousands of them. */
+function conflictError(conflicts: readonly Conflict[]): ApiError {
+  const count = conflicts.reduce((sum, { fields }) => sum + sizeOf(fields), 0);
+  const shown: { manager: string; path: string }[] = [];
+  for (const { entry, fields } of conflicts.toSorted((a, b) => (a.entry.manager < b.entry.manager ? -1 : 1))) {
+    for (const path of pathsOf(fields)) {
+      if (shown.length >= problemsShownMax) break;
+      shown.push({ manager: describe(entry), path: pathText(path) });
+    }
   }
-  const parts = [...byManager].flatMap(([name, paths]) => [`conflicts with ${name}:`, ...paths.map((path) => `- ${path}`)]);
-  return `Apply failed with ${conflicts.length} conflicts: ${parts.join('\n')}${conflicts.length > problemsShownMax ? '\n- and more' : ''}`;
+  const causes: StatusCause[] = shown.map(({ manager, path }) => ({ reason: 'FieldManagerConflict', message: `conflict with ${manager}`, field: path }));
+  return new ApiError('Conflict', message(shown, count), { causes });
+}
+
+function message(shown: readonly { manager: string; path: string }[], count: number): string {
+  const [first] = shown;
+  if (count === 1) return `Apply failed with 1 conflict: conflict with ${first!.manager}: ${first!.path}`;
+  const lines = shown.flatMap(({ manager, path }, at) => [...(shown[at - 1]?.manager === manager ? [] : [`conflicts with ${manager}:`]), `- ${path}`]);
+  return `Apply failed with ${count} conflicts: ${lines.join('\n')}${count > shown.length ? '\n- and more' : ''}`;
 }
 
 /** `"kubectl-edit" with subresource "status" using v1`. */
