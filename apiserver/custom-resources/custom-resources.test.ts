@@ -1,10 +1,14 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type { CustomResourceDefinition, DefinitionVersion } from '../../api/custom-resource-definition.js';
 import type { KubeObject } from '../../api/meta.js';
 import type { ApiRequest, Transport } from '../../api/transport.js';
 import { SystemClock } from '../../lib/clock.js';
 import { SystemRandom } from '../../lib/random.js';
 import { agentUser, createInProcessApiServer, type InProcessApiServer } from '../in-process.js';
+import { objectStoreKey } from '../resources/registry-keys.js';
 import { EmbeddedStore } from '../storage/embedded/embedded-store.js';
 
 const definitions = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions';
@@ -58,6 +62,7 @@ interface Answer {
 
 describe('a custom resource definition', () => {
   let store: EmbeddedStore;
+  let directory: string;
   let server: InProcessApiServer;
   let transport: Transport;
   let stop: AbortController;
@@ -75,12 +80,14 @@ describe('a custom resource definition', () => {
     await running;
   };
   beforeEach(async () => {
-    store = EmbeddedStore.open({ file: ':memory:', clock: new SystemClock() });
+    directory = await mkdtemp(join(tmpdir(), 'taskplane-definitions-'));
+    store = EmbeddedStore.open({ file: join(directory, 'store.db'), clock: new SystemClock() });
     await begin();
   });
   afterEach(async () => {
     await end();
     await server.close();
+    await rm(directory, { recursive: true, force: true });
   });
 
   async function send(method: ApiRequest['method'], path: string, body?: unknown, more: Partial<ApiRequest> = {}): Promise<Answer> {
@@ -193,8 +200,8 @@ describe('a custom resource definition', () => {
     const made = await send('POST', '/apis/stable.example.com/v1beta1/namespaces/default/crontabs', crontab('other', { cronSpec: '0 0 * * *' }, 'v1beta1'));
     expect([made.code, made.body.apiVersion]).toEqual([201, 'stable.example.com/v1beta1']);
     expect((await send('GET', `${crontabs}/other`)).body).toMatchObject({ apiVersion: 'stable.example.com/v1', spec: { cronSpec: '0 0 * * *', replicas: 1 } });
-    const stored = await store.read('/taskplane/registry/stable.example.com/crontabs/default/other').catch(() => undefined);
-    if (stored) expect(JSON.parse(stored.value)).toMatchObject({ apiVersion: 'stable.example.com/v1' });
+    const stored = await store.read(objectStoreKey({ group: 'stable.example.com', plural: 'crontabs', namespaced: true }, 'other', 'default'));
+    expect(JSON.parse(stored!.value)).toMatchObject({ apiVersion: 'stable.example.com/v1' });
   });
 
   it('rewrites what was stored in another version with a write that changes nothing', async () => {
