@@ -3,6 +3,7 @@
 
 import { Command } from 'commander';
 import type { Session } from './session.js';
+import { addNodeVerbs } from './verbs/nodes.js';
 import { addObjectVerbs } from './verbs/objects.js';
 import { addServerVerbs } from './verbs/servers.js';
 import { addTaskVerbs } from './verbs/tasks.js';
@@ -21,6 +22,7 @@ export function buildProgram(session: Session): Command {
   addServerVerbs(program, session);
   addObjectVerbs(program, session);
   addTaskVerbs(program, session);
+  addNodeVerbs(program, session);
   addCompletion(program, session);
   program.addHelpCommand(new Command('help').argument('[command]').summary('print help for a verb').helpGroup('Other:'));
   program.addHelpText('after', '\nThe address and credentials of the API server come from --kubeconfig, $KUBECONFIG or ~/.kube/config, as for kubectl.\n`taskplane VERB --help` tells more of each.\n');

@@ -10,6 +10,7 @@ import type { KindDefinition } from '../api/kind.js';
 import { collectionPath, objectPath } from '../api/kinds.js';
 import type { KubeList, KubeObject } from '../api/meta.js';
 import type { BulkOutcome, BulkResult, NodeLoadList, PresenceRequest, PresenceResponse } from '../api/protocol.js';
+import { taskKind } from '../api/task.js';
 import { TransportError, type ApiRequest, type ApiResponse, type Transport } from '../api/transport.js';
 import { sleep, SystemClock, type Clock } from '../lib/clock.js';
 import { watchBatches, type WatchEvent } from './watch-stream.js';
@@ -131,6 +132,14 @@ export class ApiClient {
   /** The object when it is still there (terminating), else a Success Status. */
   async delete<T extends KubeObject>(kind: KindDefinition<T>, name: string, namespace?: string, options: DeleteOptions = {}): Promise<T | Status> {
     return this.#json<T | Status>({ method: 'DELETE', path: objectPath(generic(kind), name, namespace), body: deleteBody(options) });
+  }
+
+  /** Asks a task to leave its node. @throws ApiError NotFound */
+  async evict(namespace: string, name: string, options: { gracePeriodSeconds?: number; dryRun?: boolean } = {}): Promise<void> {
+    const { gracePeriodSeconds, dryRun } = options;
+    const deleteOptions = { ...(gracePeriodSeconds === undefined ? {} : { gracePeriodSeconds }), ...(dryRun ? { dryRun: ['All'] } : {}) };
+    const body = JSON.stringify({ apiVersion: 'policy/v1', kind: 'Eviction', metadata: { name, namespace }, deleteOptions });
+    await this.#json<Status>({ method: 'POST', path: objectPath(generic(taskKind), name, namespace, 'eviction'), body });
   }
 
   /** Deletes all objects of a kind in a namespace, or those that the selectors choose. Resolves to how many were asked to go. */

@@ -13,7 +13,7 @@ type Connect = (kubeconfig?: string, namespace?: string) => Promise<{ client: Ap
 const namesMax = 500;
 const kindVerbs = new Set(['get', 'describe', 'delete', 'wait']);
 const taskVerbs = new Set(['logs']);
-const nodeVerbs = new Set(['cordon', 'uncordon', 'nodes']);
+const nodeVerbs = new Set(['cordon', 'uncordon', 'drain', 'nodes']);
 
 export async function complete(program: Command, words: readonly string[], connect: Connect): Promise<string[]> {
   const current = words[words.length - 1] ?? '';
