@@ -34,6 +34,8 @@ let stop: AbortController;
 let running: Promise<void>[];
 let admin: ApiClient;
 let client: ApiClient;
+let definitions: Informer<CustomResourceDefinition>;
+let objects: MetadataInformers;
 
 function start<S extends Service>(service: S): S {
   running.push(service.run(stop.signal));
@@ -49,9 +51,9 @@ beforeEach(async () => {
   await server.ready;
   admin = new ApiClient({ transport: server.transport(adminUser) });
   client = new ApiClient({ transport: server.transport(controllersUser) });
-  const definitions = start(new Informer({ client, kind: customResourceDefinitionKind, ...common }));
+  definitions = start(new Informer({ client, kind: customResourceDefinitionKind, ...common }));
   const namespaces = start(new Informer({ client, kind: namespaceKind, ...common }));
-  const objects = start(new MetadataInformers({ client, kinds: new DefinedKinds(definitions), shared: [], ignored: [eventKind as unknown as KindDefinition], ...common }));
+  objects = start(new MetadataInformers({ client, kinds: new DefinedKinds(definitions), shared: [], ignored: [eventKind as unknown as KindDefinition], ...common }));
   const recorder = start(new EventRecorder({ client, component: 'garbage-collector', clock, logger }));
   start(new GarbageCollector({ client, objects, recorder, ...common }));
   start(new NamespaceCleaner({ client, namespaces, objects, ...common }));
@@ -192,6 +194,41 @@ describe('garbage collection', () => {
     await admin.delete(configMapKind, 'owner', 'default');
     await gone(configMapKind, 'taken', 'default');
     expect((await admin.get(configMapKind, 'freed', 'default')).metadata.deletionTimestamp).toBeUndefined();
+  });
+});
+
+describe('the copies of all metadata', () => {
+  it('follow kinds that come and go, for whoever leads next, and hold nothing but metadata', async () => {
+    await objects.synced;
+    definitions.detachHandlers();
+    objects.detachHandlers();
+    const seen: string[] = [];
+    let wake = (): void => undefined;
+    const tell = (what: string): void => {
+      seen.push(what);
+      wake();
+    };
+    objects.onChanges({
+      changes: (kind, changes) => {
+        for (const { type, object } of changes) if (kind.kind === 'Widget') tell(`${type} ${object.metadata.name} ${Object.keys(object).join()}`);
+      },
+      kindGone: (kind) => tell(`${kind.kind} gone`),
+    });
+    const until = async (count: number): Promise<void> => {
+      while (seen.length < count) await new Promise<void>((resolve) => (wake = resolve));
+    };
+    await define();
+    await widget('a', { labels: { some: 'label' } });
+    await until(1);
+    expect([...objects.values(widgets)][0]?.metadata).not.toHaveProperty('labels');
+    await admin.delete(widgets, 'a', 'default');
+    await until(2);
+    // As its controller does when there are no instances left.
+    await admin.delete(customResourceDefinitionKind, 'widgets.example.com');
+    await admin.mergePatch(customResourceDefinitionKind, 'widgets.example.com', undefined, { metadata: { finalizers: null } }).catch(() => undefined);
+    await until(3);
+    expect(seen).toEqual(['added a apiVersion,kind,metadata', 'deleted a apiVersion,kind,metadata', 'Widget gone']);
+    expect(objects.hasSynced).toBe(true);
   });
 });
 

@@ -51,6 +51,30 @@ describe.each(stores)('ownership, store %s', (store) => {
     expect(orphan.metadata.deletionTimestamp).toBeUndefined();
   });
 
+  story('what users bring owns and is owned like everything else', async (cluster) => {
+    const definition = {
+      apiVersion: 'apiextensions.k8s.io/v1',
+      kind: 'CustomResourceDefinition',
+      metadata: { name: 'crews.example.com' },
+      spec: {
+        group: 'example.com',
+        names: { plural: 'crews', singular: 'crew', kind: 'Crew' },
+        scope: 'Namespaced',
+        versions: [{ name: 'v1', served: true, storage: true, schema: { openAPIV3Schema: { type: 'object' } } }],
+      },
+    };
+    expectCode(await cluster.kubectl(['apply', '-f', '-'], { input: JSON.stringify(definition) }));
+    expectCode(await cluster.kubectl(['wait', '--for=condition=Established', 'crd/crews.example.com']));
+    expectCode(await cluster.kubectl(['apply', '-f', '-'], { input: JSON.stringify({ apiVersion: 'example.com/v1', kind: 'Crew', metadata: { name: 'night', namespace: 'default' } }) }));
+    const uid = expectCode(await cluster.kubectl(['get', 'crew', 'night', '-o', 'jsonpath={.metadata.uid}'])).stdout;
+    const ownerReferences = [{ apiVersion: 'example.com/v1', kind: 'Crew', name: 'night', uid, blockOwnerDeletion: true }];
+    await cluster.create(scriptTask('of-crew', 'sleep 600', { terminationGracePeriodSeconds: 1 }, { ownerReferences }));
+    await cluster.running('of-crew');
+    expectCode(await cluster.kubectl(['delete', 'crew', 'night', '--cascade=foreground', '--timeout=30s']));
+    await expect(cluster.client.get(taskKind, 'of-crew', 'default')).rejects.toMatchObject({ reason: 'NotFound' });
+    expectCode(await cluster.kubectl(['delete', 'crd', 'crews.example.com', '--timeout=30s']));
+  });
+
   story('a deleted namespace takes everything in it', async (cluster) => {
     await cluster.client.create(namespaceKind, { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'team' } });
     await cluster.create(scriptTask('in-team', 'sleep 600', { terminationGracePeriodSeconds: 1 }, { namespace: 'team' }));
