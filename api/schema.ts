@@ -40,8 +40,11 @@ export interface SchemaRules {
   readonly root: SchemaNode;
   /** Whether a null that a client sends is a value of its own, for the schema to judge; absent: null means absent. */
   readonly keepsNulls?: boolean;
-  /** Everything that does not have the shape of the schema. Unknown fields are no problem here: see unknownFields. */
-  problems(value: unknown): FieldProblem[];
+  /**
+   * Everything that does not have the shape of the schema. Unknown fields are no problem here: see unknownFields.
+   * @param old what is stored, when the value is to take its place: a schema that changes passes over what has not
+   */
+  problems(value: unknown, old?: unknown): FieldProblem[];
   /** Paths of fields that the schema does not know, such as `spec.comand`. */
   unknownFields(value: unknown): string[];
   /** Removes the fields that the schema does not know, in place. */

@@ -14,7 +14,7 @@ export const annotationBytesMax = 256 * 1024;
 /** Fills in the defaults of the schema and those that depend on other fields, in place. */
 export function applyDefaults(kind: KindDefinition, object: KubeObject): void {
   kind.schema.applyDefaults(object);
-  if (kind.schema.problems(object).length === 0) kind.applyDefaults?.(object);
+  if (kind.applyDefaults && kind.schema.problems(object).length === 0) kind.applyDefaults(object);
 }
 
 /**
@@ -34,7 +34,7 @@ function withoutValue(problem: FieldProblem): FieldProblem {
 }
 
 function allProblems(kind: KindDefinition, object: KubeObject, old: KubeObject | undefined): FieldProblem[] {
-  const shape = kind.schema.problems(object);
+  const shape = kind.schema.problems(object, old);
   const metadataIsWhole = !shape.some(({ field }) => field === '' || field.startsWith('metadata'));
   // Of more than are shown, one of those left out may be a wrong type.
   const typesAreRight = shape.length <= problemsShownMax && !shape.some(({ reason }) => reason === 'FieldValueTypeInvalid' || reason === 'FieldValueRequired');

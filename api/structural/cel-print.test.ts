@@ -14,7 +14,7 @@ interface Grammar {
   list: string;
 }
 
-const { truth } = fc.letrec<Grammar>((tie) => {
+const { truth } = fc.letrec<Grammar>((tie: fc.LetrecTypedTie<Grammar>): fc.LetrecValue<Grammar> => {
   const binary = (a: keyof Grammar, operators: readonly string[], b = a): fc.Arbitrary<string> => fc.tuple(tie(a), fc.constantFrom(...operators), tie(b)).map(([left, operator, right]) => `(${left} ${operator} ${right})`);
   const either = (of: keyof Grammar): fc.Arbitrary<string> => fc.tuple(tie('truth'), tie(of), tie(of)).map(([when, yes, no]) => `(${when} ? ${yes} : ${no})`);
   return {
@@ -28,7 +28,7 @@ const { truth } = fc.letrec<Grammar>((tie) => {
       binary('truth', ['&&', '||', '==']),
       binary('list', ['==', '!=']),
       fc.tuple(tie('int'), tie('list')).map(([left, right]) => `(${left} in ${right})`),
-      tie('truth').map((of) => `!${of.startsWith('(') ? of : `(${of})`}`),
+      tie('truth').map((of) => `!(${of})`),
       tie('text').map((of) => `${of}.matches("^a*$")`),
       fc.tuple(tie('list'), fc.constantFrom('all', 'exists', 'exists_one'), tie('truth')).map(([of, macro, predicate]) => `${of}.${macro}(e, e > 1 || ${predicate})`),
       fc.tuple(tie('int'), tie('truth')).map(([value, of]) => `cel.bind(b, ${value}, b > 0 && ${of})`),

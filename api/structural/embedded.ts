@@ -10,16 +10,6 @@ import { restNode, type StructuralNode } from './node.js';
 /** Takes `{ metadata }`. */
 export const metadataSchema = new ObjectSchema(Type.Object({ metadata: ObjectMeta }));
 
-/** Whether a node below embeds objects. */
-export function hasEmbedded(node: StructuralNode): boolean {
-  return childNodes(node).some((child) => child['x-kubernetes-embedded-resource'] === true || hasEmbedded(child));
-}
-
-/** The nodes of the parts of a value, as the structure has them: choices have no part in it. */
-export function childNodes(node: StructuralNode): StructuralNode[] {
-  return [node.items, restNode(node), ...Object.values(node.properties ?? {})].filter((child) => child !== undefined);
-}
-
 /** Problems of the objects that are embedded in `value`. */
 export function embeddedProblems(node: StructuralNode | undefined, value: unknown, path: string): FieldProblem[] {
   if (!node) return [];

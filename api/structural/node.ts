@@ -152,5 +152,11 @@ export function restNode(node: StructuralNode | undefined): StructuralNode | und
   return typeof node?.additionalProperties === 'object' ? node.additionalProperties : undefined;
 }
 
+/** Whether a node below is such a one. Choices have no part in it: they only narrow values down. */
+export function someNode(node: StructuralNode, test: (node: StructuralNode) => boolean): boolean {
+  const children = [node.items, restNode(node), ...Object.values(node.properties ?? {})];
+  return children.some((child) => child !== undefined && (test(child) || someNode(child, test)));
+}
+
 /** The fields of an object that no schema may say much about. */
 export const typeAndObjectMeta: ReadonlySet<string> = new Set(['apiVersion', 'kind', 'metadata']);

@@ -188,6 +188,26 @@ describe('StructuralSchema', () => {
     });
   });
 
+  describe('a change of an object that is not valid any more', () => {
+    const schema = spec({ type: 'object', required: ['must'], properties: { must: text, a: { type: 'integer', maximum: 3 }, b: { type: 'object', required: ['c'], properties: { c: text, 'd.e': { type: 'integer', maximum: 3 } } }, list: { type: 'array', items: { type: 'integer', maximum: 3 } }, any: { type: 'object', additionalProperties: { type: 'integer', maximum: 3 } } } });
+    const old = thing({ a: 5, b: { 'd.e': 5 }, list: [5, 6], any: { 'x.y': 5 } });
+    const changed = (given: Record<string, unknown>, more: Record<string, unknown> = {}): string[] => schema.problems({ ...thing({ ...(old['spec'] as object), ...given }), ...more }, old).map(({ field }) => field);
+
+    it('passes when it is of something else', () => {
+      expect(schema.problems(old).map(({ field }) => field)).toEqual(['spec.must', 'spec.a', 'spec.b.c', 'spec.b.d.e', 'spec.list[0]', 'spec.list[1]', 'spec.any.x.y']);
+      expect(changed({}, { status: {} })).toEqual([]);
+    });
+
+    it('tells what is wrong with what it changes', () => {
+      expect(changed({ must: 'x', a: 6 })).toEqual(['spec.a']);
+      expect(changed({ must: 'x', b: { 'd.e': 6 } })).toEqual(['spec.b.c', 'spec.b.d.e']);
+      expect(changed({ must: 'x', b: { 'd.e': 5, c: 'x' } })).toEqual([]);
+      expect(changed({ must: 'x', list: [5, 6, 1] })).toEqual(['spec.list[0]', 'spec.list[1]']);
+      expect(changed({ must: 'x', any: { 'x.y': 5, z: 9 } })).toEqual(['spec.any.z']);
+      expect(changed({ a: 2 })).toEqual(['spec.must']);
+    });
+  });
+
   it('stops at a value that would take minutes', () => {
     const choice = { anyOf: Array.from({ length: 2_000 }, () => ({ items: { enum: ['x'] } })) };
     const schema = spec({ type: 'array', items: text, ...choice });

@@ -5,13 +5,14 @@
 
 import type { FieldProblem } from '../errors.js';
 import type { SchemaNode, SchemaRules } from '../schema.js';
-import { embeddedProblems, hasEmbedded, metadataSchema } from './embedded.js';
+import { embeddedProblems, metadataSchema } from './embedded.js';
 import { dropNulls, fillDefaults, walkUnknown } from './fields.js';
 import { isMapping, rootPath } from './json.js';
 import { listTypeProblems } from './list-types.js';
-import { nodeOf, type StructuralNode } from './node.js';
+import { nodeOf, someNode, type StructuralNode } from './node.js';
 import { forOpenApiV2, published } from './publish.js';
 import { Rules } from './rules.js';
+import { ofChanges } from './unchanged.js';
 import { valueProblems } from './values.js';
 
 export interface StructuralSchemaOptions {
@@ -24,7 +25,9 @@ export class StructuralSchema implements SchemaRules {
   /** The user's schema, with what stands for apiVersion, kind and metadata. */
   readonly node: StructuralNode;
   readonly #preserveUnknownFields: boolean;
+  /** What few schemas have is looked for in values of those only. */
   readonly #embeds: boolean;
+  readonly #hasListTypes: boolean;
   #root: SchemaNode | undefined;
   #rules: Rules | undefined;
 
@@ -32,7 +35,8 @@ export class StructuralSchema implements SchemaRules {
   constructor(openAPIV3Schema: unknown, { preserveUnknownFields = false }: StructuralSchemaOptions = {}) {
     this.node = { ...nodeOf(openAPIV3Schema), 'x-kubernetes-embedded-resource': true };
     this.#preserveUnknownFields = preserveUnknownFields;
-    this.#embeds = hasEmbedded(this.node);
+    this.#embeds = someNode(this.node, (node) => node['x-kubernetes-embedded-resource'] === true);
+    this.#hasListTypes = someNode(this.node, (node) => node['x-kubernetes-list-type'] !== undefined && node['x-kubernetes-list-type'] !== 'atomic');
   }
 
   get root(): SchemaNode {
@@ -43,12 +47,18 @@ export class StructuralSchema implements SchemaRules {
     return forOpenApiV2(this.node, this.#preserveUnknownFields);
   }
 
-  problems(value: unknown): FieldProblem[] {
+  problems(value: unknown, old?: unknown): FieldProblem[] {
+    const problems = this.#allProblems(value);
+    return problems.length > 0 && old !== undefined ? ofChanges(problems, value, old) : problems;
+  }
+
+  #allProblems(value: unknown): FieldProblem[] {
     const problems = valueProblems(this.node, value, rootPath);
     if (!isMapping(value)) return problems;
     const ofMetadata = metadataSchema.problems({ metadata: value['metadata'] });
     const embedded = this.#embeds ? embeddedProblems(this.node, value, rootPath) : [];
-    return [...ofMetadata, ...problems, ...embedded, ...listTypeProblems(this.node, value, rootPath)];
+    const inLists = this.#hasListTypes ? listTypeProblems(this.node, value, rootPath) : [];
+    return [...ofMetadata, ...problems, ...embedded, ...inLists];
   }
 
   /**

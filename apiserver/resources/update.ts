@@ -105,7 +105,7 @@ function withMain(kind: KindDefinition, stored: KubeObject, desired: KubeObject,
   const complete: KubeObject = status === undefined ? (withoutStatus as KubeObject) : { ...(withoutStatus as KubeObject), status };
 
   const strategy = strategyOf(kind);
-  const shapeIsRight = kind.schema.problems(complete).length === 0;
+  const shapeIsRight = kind.schema.problems(complete, stored).length === 0;
   if (shapeIsRight) strategy.prepareForUpdate?.(complete, stored);
   const more = [
     ...problems,
