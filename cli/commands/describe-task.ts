@@ -2,19 +2,19 @@ import type { KubeObject } from '../../api/meta.js';
 import { parseTimestamp } from '../../api/meta.js';
 import { humanDuration } from '../../api/kind.js';
 import { formatBytes } from '../../api/quantity.js';
-import { attemptsMax, displayStatus, type EnvVar, type Task, type TaskStatus } from '../../api/task.js';
+import { attemptsMax, attemptsUsed, displayStatus, isFinished, type EnvVar, type Task, type TaskStatus } from '../../api/task.js';
 import { conditionFields, mapLines, type Field } from '../print/description.js';
 
 export function taskFields(object: KubeObject, now: number): Field[] {
   const task = object as Task;
   const { spec, status = {} } = task;
-  const limit = attemptsMax(spec);
   return [
     ['Status', displayStatus(task)],
     ['Reason', status.reason],
     ['Message', status.message],
     ['Node', status.nodeName ?? '<none>'],
-    ['Attempt', `${status.attempt ?? 0} of ${limit === Infinity ? 'any number' : limit}`],
+    ['Attempt', attemptText(task)],
+    ['Eviction', status.eviction && !isFinished(task) ? `asked for at ${status.eviction.requestedTime}, grace period ${status.eviction.gracePeriodSeconds}s (${status.eviction.reason})` : undefined],
     ['Started', status.startTime],
     ['Finished', status.finishTime],
     ['Duration', durationOf(status, now)],
@@ -25,6 +25,13 @@ export function taskFields(object: KubeObject, now: number): Field[] {
     ['Spec', { fields: specFields(task) }],
     ...conditionFields(status.conditions),
   ];
+}
+
+/** Evicted attempts are made, but do not count against the limit. */
+function attemptText({ spec, status = {} }: Task): string {
+  const limit = attemptsMax(spec);
+  const of = `of ${limit === Infinity ? 'any number' : limit}`;
+  return status.evictions ? `${status.attempt ?? 0} (${attemptsUsed(status)} ${of}, ${status.evictions} evicted)` : `${status.attempt ?? 0} ${of}`;
 }
 
 function specFields({ spec }: Task): Field[] {
@@ -44,7 +51,7 @@ function specFields({ spec }: Task): Field[] {
     ['Priority', spec.priority],
     ['Pinned To', spec.nodeName],
     ['Node Selector', spec.nodeSelector && mapLines(spec.nodeSelector)],
-    ['Tolerations', (spec.tolerations ?? []).map(({ key, operator, value, effect }) => `${key || 'every taint'}${operator === 'Exists' ? '' : `=${value ?? ''}`}${effect ? `:${effect}` : ''}`)],
+    ['Tolerations', (spec.tolerations ?? []).map(({ key, operator, value, effect, tolerationSeconds }) => `${key || 'every taint'}${operator === 'Exists' ? '' : `=${value ?? ''}`}${effect ? `:${effect}` : ''}${tolerationSeconds === undefined ? '' : ` for ${tolerationSeconds}s`}`)],
     ['On Node Lost', spec.onNodeLost],
   ];
 }
