@@ -122,7 +122,7 @@ export const customResources = area('Custom resources', (check) => {
     expect(await kube.ok(`scale ${kind(kube)} mine --replicas=4 --current-replicas=3`)).toMatch(/mine scaled\n/);
     expect(await kube.fails(`scale ${kind(kube)} mine --replicas=5 --current-replicas=3`)).toMatch(/[Ee]xpected replicas to be 3, was 4/);
     expect(await kube.fails(`scale ${kind(kube)} mine --replicas=11`)).toMatch(/Invalid/);
-    expect(await kube.fails('scale task done --replicas=2')).toMatch(/could not find the requested resource|NotFound|not found/);
+    expect(await kube.fails('scale task done --replicas=2')).toMatch(/could not find the requested resource|NotFound|not found|no objects passed to scale/);
   });
   check('patch', '--subresource=status of custom resources', async (kube) => {
     const before = (await kube.object<CronTab>(`${kind(kube)} mine`)).metadata.generation;
