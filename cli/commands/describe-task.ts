@@ -7,7 +7,7 @@ import { conditionFields, mapLines, type Field } from '../print/description.js';
 
 export function taskFields(object: KubeObject, now: number): Field[] {
   const task = object as Task;
-  const { spec, status = {} } = task;
+  const { status = {} } = task;
   return [
     ['Status', displayStatus(task)],
     ['Reason', status.reason],
