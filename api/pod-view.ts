@@ -194,7 +194,7 @@ function containerOf(task: Task): ContainerStatus {
   const { attempt = 1, bindings = 1, lastAttempt: last, nodeName } = status;
   const ready = status.phase === 'Running';
   const backOff = status.phase === 'Scheduled' && status.reason === 'BackOff';
-  const before = backOff ? status : last?.nodeName === nodeName ? last : undefined;
+  const before = backOff ? status : last?.nodeName === nodeName && !movedReasons.has(last?.reason ?? '') ? last : undefined;
   return {
     name: podContainerName,
     image,
@@ -208,6 +208,9 @@ function containerOf(task: Task): ContainerStatus {
     lastState: before ? { terminated: endOf(before, before.reason === 'BackOff' ? undefined : before.reason) } : {},
   };
 }
+
+/** Ends after which the task was given away: what came after them is another Pod. */
+const movedReasons: ReadonlySet<string> = new Set(['Evicted', 'NodeLost', 'Lost', 'AgentStopped']);
 
 function stateOf(status: TaskStatus, backOff: boolean): ContainerState {
   const { phase, reason, message, startTime, exitCode } = status;

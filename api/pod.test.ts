@@ -78,6 +78,13 @@ describe('podOf', () => {
     expect(cells).toEqual([['Name', 't'], ['Ready', '1/1'], ['Status', expect.any(String)], ['Restarts', '1 (60s ago)'], ['Age', '62s'], ['IP', '10.0.0.1'], ['Node', 'n1'], ['Nominated Node', '<none>'], ['Readiness Gates', '<none>']]);
   });
 
+  it('knows nothing of the stay before', () => {
+    const free = accepted(reported(task(accepted(evicted(task(running), asked, now))), 'n1', report({ phase: 'Evicted', reason: 'Evicted', exitCode: 143 }), now));
+    const again = podOf(task(accepted(boundTo(task(free), 'n1', now))));
+    expect(again.status.containerStatuses![0]).toMatchObject({ restartCount: 0, lastState: {} });
+    expect(podOf(task(free)).status).not.toHaveProperty('containerStatuses');
+  });
+
   it('has a controller, so that drain takes it for replaceable, unless an eviction makes the task fail', () => {
     expect(podOf(task(running)).metadata.ownerReferences).toEqual([{ apiVersion: 'taskplane.dev/v1', kind: 'Task', name: 't', uid, controller: true, blockOwnerDeletion: true }]);
     expect(podOf(task(running, { onNodeLost: 'Fail' })).metadata.ownerReferences![0]).not.toHaveProperty('controller');

@@ -44,6 +44,7 @@ export const podKind: KindDefinition<Pod> = {
   ),
   statusSubresource: true,
   verbs: ['get', 'list', 'watch', 'delete'],
+  whyNot: 'pods are views of tasks.taskplane.dev; create, change and delete those',
   projectionOf: { kind: taskKind, project: (object) => podOf(object as Task) },
   nameProblem: subdomainProblem,
   selectableFields: {
