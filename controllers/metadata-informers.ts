@@ -5,7 +5,7 @@
 // kind anyway, that one is shared.
 
 import type { KindDefinition } from '../api/kind.js';
-import type { KubeObject } from '../api/meta.js';
+import { objectKey, type KubeObject } from '../api/meta.js';
 import type { ApiClient } from '../client/api-client.js';
 import { Informer, type InformerChange } from '../client/informer.js';
 import type { Clock } from '../lib/clock.js';
@@ -31,6 +31,8 @@ export interface MetadataSource {
   readonly synced: Promise<void>;
   find(apiVersion: string, kind: string): KindDefinition | undefined;
   stored(): readonly KindDefinition[];
+  /** The copy of an object, whatever version or view of its kind is asked for. */
+  get(kind: KindDefinition, name: string, namespace: string | undefined): KubeObject | undefined;
   /** The copies of the objects of a kind; apiVersion and kind may be missing. */
   values(kind: KindDefinition): Iterable<KubeObject>;
   /** A handler that comes late first gets what is there, as added. */
@@ -57,6 +59,7 @@ export interface MetadataInformersOptions {
 
 /** The same kind in whatever version. */
 const keyOf = ({ group, plural }: KindDefinition): string => `${group}/${plural}`;
+const storedKind = (kind: KindDefinition): KindDefinition => (kind.projectionOf ?? kind.storedAs)?.kind ?? kind;
 
 export class MetadataInformers implements Service, MetadataSource {
   readonly name = 'metadata informers';
@@ -92,8 +95,12 @@ export class MetadataInformers implements Service, MetadataSource {
     return this.#options.kinds.stored();
   }
 
+  get(kind: KindDefinition, name: string, namespace: string | undefined): KubeObject | undefined {
+    return this.#running.get(keyOf(storedKind(kind)))?.informer.get(objectKey({ metadata: { name, ...(namespace === undefined ? {} : { namespace }) } }));
+  }
+
   *values(kind: KindDefinition): Iterable<KubeObject> {
-    const running = this.#running.get(keyOf(kind));
+    const running = this.#running.get(keyOf(storedKind(kind)));
     if (running) yield* running.informer.values();
   }
 

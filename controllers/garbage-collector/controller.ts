@@ -2,7 +2,8 @@
 //
 // Deletes what has lost its owners, for every stored kind alike, those that users bring included. Works by uid. The graph
 // holds only objects that name owners, or that wait for us to be deleted: a hundred thousand without either cost nothing.
-// It is made of copies that may lag, so an owner counts as absent only when the server says so, or has said that it went.
+// It is made of copies that may lag: an owner is present when the copies have it, since its end will be told, but absent
+// only when the server says so, or has said that it went.
 
 import { dequal } from 'dequal';
 import { foregroundFinalizer, orphanFinalizer } from '../../api/finalizers.js';
@@ -31,27 +32,19 @@ export interface GarbageCollectorOptions {
   logger: Logger;
 }
 
-/** An owner that the server has shown to be there. */
-interface NotedOwner {
-  kind: KindDefinition;
-  namespace: string | undefined;
-  name: string;
-  waiting: boolean;
-}
-
 /** Owners known to be gone; a uid is never used again. More are forgotten, and asked for again when needed. */
 const absentMax = 50_000;
 const orphansAtOnce = 16;
 /** The copies of a kind that has just come are whole after a moment; until then an owner may have more dependents than we know. */
 const syncLookMs = 200;
+/** An owner that our copies do not have is asked for again. */
+const unseenLookMs = 30_000;
 
 export class GarbageCollector implements Service {
   readonly name = 'garbage collector';
   readonly #options: GarbageCollectorOptions;
   readonly #loop: ReconcileLoop;
   readonly #graph = new OwnerGraph();
-  /** By uid: owners that somebody in the graph names. */
-  readonly #owners = new Map<string, NotedOwner>();
   readonly #absent = new Set<string>();
   /** Uids of objects with an owner of a kind that is not known (yet). */
   readonly #unresolved = new Set<string>();
@@ -84,7 +77,6 @@ export class GarbageCollector implements Service {
     const { metadata } = object;
     const { uid = '', ownerReferences } = metadata;
     const known = this.#graph.get(uid)?.metadata;
-    if (this.#graph.dependentsOf(uid).size > 0) this.#note(kind, metadata);
     const ours = Boolean(ownerReferences?.length) || needsUs(metadata);
     if (!ours && !known) return;
     // Most changes touch neither owners nor deletion.
@@ -100,7 +92,6 @@ export class GarbageCollector implements Service {
   #removed({ uid = '', ownerReferences }: ObjectMeta): void {
     const dependents = [...this.#graph.dependentsOf(uid)];
     this.#graph.remove(uid);
-    this.#owners.delete(uid);
     this.#unresolved.delete(uid);
     if (dependents.length > 0) this.#remember(uid);
     for (const dependent of dependents) this.#loop.enqueue(dependent);
@@ -108,20 +99,11 @@ export class GarbageCollector implements Service {
   }
 
   #released(ownerReferences: readonly OwnerReference[] | undefined): void {
-    for (const { uid } of ownerReferences ?? []) {
-      this.#loop.enqueue(uid);
-      if (this.#graph.dependentsOf(uid).size === 0) this.#owners.delete(uid);
-    }
+    for (const { uid } of ownerReferences ?? []) this.#loop.enqueue(uid);
   }
 
   #kindGone(gone: KindDefinition): void {
     for (const [uid, { kind }] of [...this.#graph.objects()]) if (sameKind(kind, gone)) this.#graph.remove(uid);
-    for (const [uid, { kind }] of this.#owners) if (sameKind(kind, gone)) this.#owners.delete(uid);
-  }
-
-  #note(kind: KindDefinition, metadata: ObjectMeta): void {
-    const { uid = '', namespace, name = '' } = metadata;
-    this.#owners.set(uid, { kind, namespace, name, waiting: waitsForDependents(metadata) });
   }
 
   async #reconcile(uid: string): Promise<void | { againAfterMs: number }> {
@@ -151,13 +133,18 @@ export class GarbageCollector implements Service {
     return undefined;
   }
 
-  async #asDependent(uid: string, item: GraphObject): Promise<void> {
+  async #asDependent(uid: string, item: GraphObject): Promise<void | { againAfterMs: number }> {
     const { client, logger } = this.#options;
     const { kind, metadata } = item;
     const { ownerReferences = [], name = '', namespace, resourceVersion } = metadata;
-    if (ownerReferences.length === 0 || metadata.deletionTimestamp) return;
+    if (ownerReferences.length === 0 || metadata.deletionTimestamp) return undefined;
     const owners: OwnerFinding[] = [];
-    for (const reference of ownerReferences) owners.push({ reference, state: await this.#stateOf(reference, item) });
+    let unseen = false;
+    for (const reference of ownerReferences) {
+      const state = await this.#stateOf(reference, item);
+      unseen ||= state === 'unseen';
+      owners.push({ reference, state: state === 'unseen' ? 'present' : state });
+    }
     const plan = planDependent(metadata, owners, this.#graph.dependentsOf(uid).size > 0);
     if (plan.do === 'release') {
       const kept = new Set(plan.ownerReferences.map((reference) => reference.uid));
@@ -167,6 +154,7 @@ export class GarbageCollector implements Service {
       await unlessGone(client.delete(kind, name, namespace, { preconditions: { uid, resourceVersion: await this.#newest(item, resourceVersion) }, propagationPolicy: plan.propagationPolicy }));
       logger.debug('deleted an object whose owners are gone', { kind: kind.kind, namespace, name });
     }
+    return unseen ? { againAfterMs: unseenLookMs } : undefined;
   }
 
   /**
@@ -179,7 +167,8 @@ export class GarbageCollector implements Service {
     return same ? stored.metadata.resourceVersion : known;
   }
 
-  async #stateOf(reference: OwnerReference, { kind: dependentKind, metadata: dependent }: GraphObject): Promise<OwnerState> {
+  /** `unseen`: there, as the server says, but not in our copies, so that nobody may tell us when it goes. */
+  async #stateOf(reference: OwnerReference, { kind: dependentKind, metadata: dependent }: GraphObject): Promise<OwnerState | 'unseen'> {
     const kind = this.#options.objects.find(reference.apiVersion, reference.kind);
     if (!kind) return this.#unknown(dependent);
     // A reference from outside any namespace into one names nothing that could be found.
@@ -190,16 +179,12 @@ export class GarbageCollector implements Service {
     const where = kind.namespaced ? dependent.namespace : undefined;
     const asked = `${reference.uid} ${kind.group}/${kind.plural} ${where ?? ''}/${reference.name}`;
     if (this.#absent.has(reference.uid) || this.#absent.has(asked)) return 'absent';
-    const noted = this.#owners.get(reference.uid);
-    if (noted && noted.namespace === where && noted.name === reference.name) return noted.waiting ? 'waiting' : 'present';
+    const { client, objects } = this.#options;
+    const known = objects.get(kind, reference.name, where)?.metadata;
+    if (known?.uid === reference.uid) return waitsForDependents(known) ? 'waiting' : 'present';
     try {
-      const stored = await this.#options.client.getMetadata(kind, reference.name, where);
-      if (stored.metadata.uid === reference.uid) {
-        const waiting = waitsForDependents(stored.metadata);
-        // It may have gone while the answer was on its way: then nobody will tell us again.
-        if (this.#graph.dependentsOf(reference.uid).size > 0 && !this.#absent.has(reference.uid)) this.#note(kind, stored.metadata);
-        return waiting ? 'waiting' : 'present';
-      }
+      const stored = await client.getMetadata(kind, reference.name, where);
+      if (stored.metadata.uid === reference.uid) return waitsForDependents(stored.metadata) ? 'waiting' : 'unseen';
     } catch (error) {
       if (!isReason(error, 'NotFound')) throw error;
       // Not the object but its kind may be what is not there.
