@@ -47,7 +47,7 @@ describe('the handler', () => {
       ['an unknown subresource', { method: 'GET', path: `${tasks}/there/scale` }, 404, 'NotFound', 'the server could not find the requested resource'],
       ['an absent object', { method: 'GET', path: `${tasks}/gone` }, 404, 'NotFound', 'tasks.taskplane.dev "gone" not found'],
       ['a method without meaning', { method: 'POST', path: `${tasks}/there` }, 405, 'MethodNotAllowed', 'the server does not allow this method on the requested resource'],
-      ['a write to a view', { method: 'POST', path: '/api/v1/namespaces/default/pods', body: '{}' }, 405, 'MethodNotAllowed', 'the server does not allow this method on the requested resource'],
+      ['a write to a view', { method: 'POST', path: '/api/v1/namespaces/default/pods', body: '{}' }, 405, 'MethodNotAllowed', 'the server does not allow this method on the requested resource: pods are views of tasks.taskplane.dev; create, change and delete those'],
       ['a write to discovery', { method: 'POST', path: '/apis', body: '{}' }, 405, 'MethodNotAllowed', 'the server does not allow this method on the requested resource'],
       ['an empty body', { method: 'POST', path: tasks }, 400, 'BadRequest', 'the body of the request is empty'],
       ['broken JSON', { method: 'POST', path: tasks, body: '{' }, 400, 'BadRequest', expect.stringContaining('the body of the request is not JSON: ') as unknown as string],
