@@ -123,8 +123,8 @@ export interface Execution {
   usage(): Usage | undefined;
   /** Runs a command as the attempt runs: same user, environment, directory and limits. @throws StartError, MachineBusyError, NotRunningError */
   exec(spec: ExecSpec): Promise<ExecProcess>;
-  /** Every process of the attempt. */
-  pids(): number[];
+  /** Every process of the attempt; some may come twice. Those that are costly to find come last. */
+  pids(): Iterable<number>;
   /** Stops watching; the process goes on and can be recovered. `ended` then never resolves. */
   detach(): void;
 }

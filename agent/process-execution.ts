@@ -98,10 +98,12 @@ export class ProcessExecution implements Execution {
     return startExec({ ...this.#options, pid, startTicks: this.#options.startTicks ?? readStat(pid)?.startTicks ?? '' }, spec);
   }
 
-  pids(): number[] {
-    if (this.#over) return [];
+  *pids(): Generator<number> {
     const { group } = this.#options;
-    return group ? group.pids() : [...new Set([...allPids().filter((pid) => readStat(pid)?.session === this.pid), ...markedPids(this.key)])];
+    if (this.#over) return;
+    if (group) return yield* group.pids();
+    yield* allPids().filter((pid) => readStat(pid)?.session === this.pid);
+    yield* markedPids(this.key);
   }
 
   detach(): void {

@@ -72,7 +72,7 @@ function parseAddress(hex: string): string {
 }
 
 /** Whether processes among these have all of the sockets open. */
-export function haveSockets(pids: readonly number[], inodes: readonly string[]): boolean {
+export function haveSockets(pids: Iterable<number>, inodes: readonly string[]): boolean {
   const missing = new Set(inodes.map((inode) => `socket:[${inode}]`));
   for (const pid of pids) {
     for (const fd of tryList(`/proc/${pid}/fd`)) {

@@ -13,18 +13,18 @@ import { haveSockets, readListeners, reachable } from './listeners.js';
 /** Resolves when the connection is over. @throws ApiError when it cannot be made */
 export async function servePortForward(stream: MuxStream, request: PortForwardTunnelRequest, execution: Execution): Promise<void> {
   const socket = await open(request, execution);
-  let ended = false;
-  void execution.ended.then(() => {
-    ended = true;
-    socket.destroy();
+  const ended = execution.ended.then(() => {
+    throw new Error('the task has ended');
   });
   void stream.closed.then(() => socket.destroy());
-  const results = await Promise.allSettled([toClient(socket, stream), toTask(stream, socket)]);
-  const failure = results.find((result) => result.status === 'rejected')?.reason as Error | undefined;
-  socket.destroy();
-  if (failure instanceof StreamClosedError) return;
-  if (ended) throw refused(request, 'the task has ended');
-  if (failure) throw refused(request, failure.message);
+  try {
+    // The failure of one direction is that of both: what is thrown here resets the stream.
+    await Promise.race([Promise.all([toClient(socket, stream), toTask(stream, socket)]), ended]);
+  } catch (error) {
+    if (!(error instanceof StreamClosedError)) throw refused(request, (error as Error).message);
+  } finally {
+    socket.destroy();
+  }
 }
 
 async function open(request: PortForwardTunnelRequest, execution: Execution): Promise<Socket> {
@@ -46,18 +46,15 @@ async function open(request: PortForwardTunnelRequest, execution: Execution): Pr
 }
 
 async function toClient(socket: Socket, stream: MuxStream): Promise<void> {
-  try {
-    for await (const chunk of socket as AsyncIterable<Buffer>) await stream.write(chunk);
-  } catch (error) {
-    // What still arrives from the client would go nowhere.
-    if (!(error instanceof StreamClosedError)) socket.destroy();
-    throw error;
-  }
+  for await (const chunk of socket as AsyncIterable<Buffer>) await stream.write(chunk);
   stream.end();
 }
 
 async function toTask(stream: MuxStream, socket: Socket): Promise<void> {
-  for await (const chunk of stream) await write(socket, chunk);
+  for await (const chunk of stream) {
+    await write(socket, chunk);
+    if (socket.destroyed) throw new Error('the task has closed the connection');
+  }
   socket.end();
 }
 

@@ -15,17 +15,17 @@ export interface SessionParts {
   attemptsDir: string;
   clock: Clock;
   logger: Logger;
+  sessionsMax?: number;
 }
 
-export function sessionsOf({ agent, logs, attemptsDir, clock, logger }: SessionParts): StreamServer {
+export function sessionsOf({ agent, logs, attemptsDir, ...rest }: SessionParts): StreamServer {
   return new StreamServer({
     running: (uid) => agent.executionOf(uid),
     output: (key, signal) => {
       const { uid, attempt } = parseAttemptKey(key)!;
-      return requestedLog(logs, { type: 'log', namespace: '', name: '', uid, attempt, previous: false, follow: true, tailLines: 0 }, clock, signal);
+      return requestedLog(logs, { type: 'log', namespace: '', name: '', uid, attempt, previous: false, follow: true, tailLines: 0 }, rest.clock, signal);
     },
     input: (key) => openInput(attemptsDir, key),
-    clock,
-    logger,
+    ...rest,
   });
 }

@@ -35,10 +35,10 @@ export class StreamFixture {
   #driver: ProcessDriver;
   #tunnel: Promise<void> = Promise.resolve();
 
-  static async make(withCgroups: boolean): Promise<StreamFixture> {
+  static async make(withCgroups: boolean, limits: { sessionsMax?: number } = {}): Promise<StreamFixture> {
     const dataDir = await mkdtemp(join(tmpdir(), 'taskplane-streams-'));
     const fixture = new StreamFixture(dataDir, withCgroups ? detectCgroups(`streams-${process.pid}-${++nodes}`) : undefined);
-    await fixture.#connect();
+    await fixture.#connect(limits);
     return fixture;
   }
 
@@ -49,8 +49,8 @@ export class StreamFixture {
     this.logs = new LogStore({ dataDir, clock, logger: silentLogger });
   }
 
-  async #connect(): Promise<void> {
-    const sessions = sessionsOf({ agent: { executionOf: (uid) => this.#running.get(uid) }, logs: this.logs, attemptsDir: join(this.dataDir, 'attempts'), clock, logger: silentLogger });
+  async #connect(limits: { sessionsMax?: number }): Promise<void> {
+    const sessions = sessionsOf({ agent: { executionOf: (uid) => this.#running.get(uid) }, logs: this.logs, attemptsDir: join(this.dataDir, 'attempts'), clock, logger: silentLogger, ...limits });
     const dialled = new Promise<void>((resolve) => {
       const dial = (): ReturnType<Parameters<typeof makeTunnel>[0]> => {
         const [ours, theirs] = pairedChannels();
