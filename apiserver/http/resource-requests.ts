@@ -114,7 +114,7 @@ export class ResourceRequests {
     const type: PatchType = patchType(request.headers['content-type']);
     const options = patchOptions(request.query, request.headers['user-agent'], type);
     const patch = decodePatch(await request.readBody(bodyBytesMax), type);
-    settleRepeatedFields(caller, patch, options.fieldValidation);
+    settleRepeatedFields(caller, type, patch, options.fieldValidation);
     const reply = this.#replier(asked);
     if (type !== 'application/apply-patch+yaml') return reply(200, await this.#resources.patch(caller, target, type, patch, options));
     const { rendered, created } = await this.#resources.apply(caller, target, patch, options);
@@ -143,10 +143,11 @@ export class ResourceRequests {
   }
 }
 
-/** @throws ApiError Invalid for a patch that says a field twice, where the client wants to know */
-function settleRepeatedFields(caller: Caller, patch: unknown, fieldValidation: WriteOptions['fieldValidation'] = 'Warn'): void {
+/** @throws ApiError Invalid (BadRequest of an apply) for a patch that says a field twice, where the client wants to know */
+function settleRepeatedFields(caller: Caller, type: PatchType, patch: unknown, fieldValidation: WriteOptions['fieldValidation'] = 'Warn'): void {
   const texts = repeatedFields(patch).map((field) => `duplicate field ${JSON.stringify(field)}`);
   if (texts.length === 0 || fieldValidation === 'Ignore') return;
+  if (fieldValidation === 'Strict' && type === 'application/apply-patch+yaml') throw badRequest(`error strict decoding YAML: ${texts.join(', ')}`);
   if (fieldValidation === 'Strict') throw invalid({ group: '', plural: '', kind: '' }, '', [invalidValue('patch', patch, `strict decoding error: ${texts.join(', ')}`)]);
   for (const text of texts) caller.warn(text);
 }
