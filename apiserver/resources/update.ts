@@ -83,7 +83,10 @@ export function uidConflict(kind: KindDefinition, name: string, asked: string, s
 }
 
 function withStatus(kind: KindDefinition, stored: KubeObject, desired: KubeObject): KubeObject {
-  const next: KubeObject = { ...stored, status: desired.status };
+  const part = { status: desired.status };
+  // The schema of a user's kind may have defaults there, and null may be a value or not. Ours are written whole.
+  if (kind.schema.keepsNulls && part.status !== undefined) kind.schema.applyDefaults(part);
+  const next: KubeObject = { ...stored, status: part.status };
   if (desired.status === undefined) delete next.status;
   const problems = objectProblems(kind, next, stored).filter(({ field }) => /^(status\b|<nil>$)/.test(field));
   if (problems.length > 0) throw invalid(kind, stored.metadata.name ?? '', problems);
