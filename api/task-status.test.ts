@@ -143,7 +143,10 @@ describe('eviction', () => {
   it('has nothing to do for a task that is on no node or being deleted', () => {
     expect(evicted(task(initialStatus(now)), asked, now)).toBeUndefined();
     expect(evicted({ ...task(running), metadata: { deletionTimestamp: '2026-01-01T00:00:00Z' } }, asked, now)).toBeUndefined();
-    expect(reported(task(running), 'n1', stopped, now)).toEqual({ refused: 'nobody has asked for its eviction' });
+  });
+
+  it('believes an agent that has stopped the task, whatever has become of the request', () => {
+    expect(accepted(reported(task(running), 'n1', stopped, now))).toMatchObject({ phase: 'Pending', evictions: 1 });
   });
 
   it('only marks a finished task, once', () => {

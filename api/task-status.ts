@@ -164,10 +164,9 @@ export function evicted(task: Task, asked: { gracePeriodSeconds?: number; reason
   };
 }
 
-/** The agent has stopped what was evicted. */
-function afterEviction(task: Task, report: TaskReport, now: number): TaskStatus | Refusal {
+/** The agent has stopped what was evicted: that is so, even if somebody has taken the request out of the status meanwhile. */
+function afterEviction(task: Task, report: TaskReport, now: number): TaskStatus {
   const status = task.status ?? {};
-  if (!status.eviction) return { refused: 'nobody has asked for its eviction' };
   const endedItself = report.reason !== 'Evicted';
   const end: TaskStatus = {
     ...status,
