@@ -29,10 +29,10 @@ export function findByKind(apiVersion: string, kind: string): KindDefinition | u
   return byKind.get(`${apiVersion}/${kind}`);
 }
 
-/** What a person typed (`tasks`, `task`, `tk`, `Task`, `tasks.taskplane.dev`), or undefined. */
-export function findByWord(word: string): KindDefinition | undefined {
+/** What a person typed (`tasks`, `task`, `tk`, `Task`, `tasks.taskplane.dev`), or undefined: the first that fits. */
+export function findByWord(word: string, known: readonly KindDefinition[] = kinds): KindDefinition | undefined {
   const lower = word.toLowerCase();
-  return kinds.find((kind) => {
+  return known.find((kind) => {
     const words = [kind.plural, kind.singular, kind.kind.toLowerCase(), ...kind.shortNames];
     return words.some((known) => lower === known || (kind.group !== '' && lower === `${known}.${kind.group}`));
   });

@@ -27,7 +27,7 @@ const fieldManager = 'kubectl-client-side-apply';
 export async function apply(context: CommandContext, options: ApplyOptions): Promise<number> {
   const { io } = context;
   if (options.filename.length === 0) throw new CliError('say what to apply: -f FILE, a folder, a URL, or - for standard input');
-  const manifests = await readManifests(options.filename, { recursive: options.recursive, io });
+  const manifests = await readManifests(options.filename, { recursive: options.recursive, io, client: context.client });
   const unnamed = manifests.filter(({ object }) => !object.metadata.name);
   if (unnamed.length > 0) {
     throw new CliError(unnamed.map(({ document }) => `${document.source}:${document.lineOf('metadata.generateName')}: metadata.name: Required value: apply finds objects by name; generateName works with create only`).join('\n'));

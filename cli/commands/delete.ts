@@ -7,7 +7,7 @@ import type { CommandContext } from '../context.js';
 import { CliError, failureText } from '../failure.js';
 import { waitUntil } from '../follow-object.js';
 import { readManifests } from '../manifests/read.js';
-import { objectTitle, parseResourceArgs, quotedTitle } from '../resource-args.js';
+import { objectTitle, readResourceArgs, quotedTitle } from '../resource-args.js';
 import { withNamespace } from './apply.js';
 
 export interface DeleteCommandOptions {
@@ -72,7 +72,7 @@ function graceOf(options: DeleteCommandOptions): number | undefined {
 }
 
 async function doomedInFiles(context: CommandContext, options: DeleteCommandOptions): Promise<Doomed[]> {
-  const manifests = await readManifests(options.filename!, { recursive: options.recursive, io: context.io });
+  const manifests = await readManifests(options.filename!, { recursive: options.recursive, io: context.io, client: context.client });
   return manifests.map((manifest) => {
     const { metadata } = withNamespace(manifest, context.namespace);
     return { kind: manifest.kind, name: metadata.name!, namespace: manifest.kind.namespaced ? metadata.namespace : undefined };
@@ -81,7 +81,7 @@ async function doomedInFiles(context: CommandContext, options: DeleteCommandOpti
 
 async function doomedByArgs(context: CommandContext, args: readonly string[], options: DeleteCommandOptions): Promise<Doomed[]> {
   const doomed: Doomed[] = [];
-  for (const { kind, name } of parseResourceArgs(args)) {
+  for (const { kind, name } of await readResourceArgs(context.client, args)) {
     const namespace = kind.namespaced ? context.namespace : undefined;
     if (name !== undefined) {
       if (options.all || options.selector) throw new CliError('name cannot be provided when a selector or --all is specified');

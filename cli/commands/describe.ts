@@ -10,7 +10,7 @@ import type { CommandContext } from '../context.js';
 import { failureText } from '../failure.js';
 import { lastAppliedAnnotation } from '../manifests/merge.js';
 import { describeText, mapLines, type Field } from '../print/description.js';
-import { parseResourceArgs } from '../resource-args.js';
+import { readResourceArgs } from '../resource-args.js';
 import { nodeFields } from './describe-node.js';
 import { taskFields } from './describe-task.js';
 
@@ -24,7 +24,7 @@ export async function describe(context: CommandContext, args: readonly string[],
   const { client, io } = context;
   const found: { kind: KindDefinition; object: KubeObject }[] = [];
   let exitCode = 0;
-  for (const { kind, name } of parseResourceArgs(args)) {
+  for (const { kind, name } of await readResourceArgs(context.client, args)) {
     const namespace = kind.namespaced && !options.allNamespaces ? context.namespace : undefined;
     try {
       const objects = name === undefined ? (await client.list(kind, { namespace, labelSelector: options.selector })).items : [await client.get(kind, name, namespace)];

@@ -9,7 +9,7 @@ import { readManifests } from '../manifests/read.js';
 import { colorsFor } from '../print/colors.js';
 import { objectsText } from '../print/objects.js';
 import { TablePrinter } from '../print/table.js';
-import { objectTitle, parseResourceArgs, type Selection } from '../resource-args.js';
+import { objectTitle, readResourceArgs, type Selection } from '../resource-args.js';
 import { getTable, listTable, watchTable, type Table } from '../server-table.js';
 import { withNamespace } from './apply.js';
 
@@ -37,7 +37,7 @@ const outputs = ['wide', 'yaml', 'json', 'name'];
 
 export async function get(context: CommandContext, args: readonly string[], options: GetOptions): Promise<number> {
   if (options.output && !outputs.includes(options.output)) throw new CliError(`unable to match a printer suitable for the output format "${options.output}", allowed formats are: ${outputs.join(',')}`);
-  const groups = options.filename?.length ? await groupsOfFiles(context, options.filename) : groupsOf(parseResourceArgs(args), options);
+  const groups = options.filename?.length ? await groupsOfFiles(context, options.filename) : groupsOf(await readResourceArgs(context.client, args), options);
   if (options.watch || options.watchOnly) return watch(context, groups, options);
   if (options.output && options.output !== 'wide') return whole(context, groups, options);
   return tables(context, groups, options);
@@ -58,7 +58,7 @@ function groupsOf(selections: readonly Selection[], options: GetOptions): Group[
 
 async function groupsOfFiles(context: CommandContext, filename: string[]): Promise<Group[]> {
   const groups = new Map<KindDefinition, Group>();
-  for (const manifest of await readManifests(filename, { io: context.io })) {
+  for (const manifest of await readManifests(filename, { io: context.io, client: context.client })) {
     const group = groups.get(manifest.kind) ?? { kind: manifest.kind, names: [] };
     groups.set(manifest.kind, group);
     const { name, namespace } = withNamespace(manifest, context.namespace).metadata;

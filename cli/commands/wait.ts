@@ -14,7 +14,7 @@ import { notFound, qualifiedPlural } from '../../api/errors.js';
 import type { CommandContext } from '../context.js';
 import { CliError, failureText } from '../failure.js';
 import { waitUntil } from '../follow-object.js';
-import { objectTitle, parseResourceArgs } from '../resource-args.js';
+import { objectTitle, readResourceArgs } from '../resource-args.js';
 
 export interface WaitOptions {
   for: string;
@@ -70,7 +70,7 @@ async function waitForOne(context: CommandContext, { kind, name, namespace }: Ta
 
 async function targetsOf(context: CommandContext, args: readonly string[], options: WaitOptions): Promise<Target[]> {
   const targets: Target[] = [];
-  for (const { kind, name } of parseResourceArgs(args)) {
+  for (const { kind, name } of await readResourceArgs(context.client, args)) {
     const namespace = kind.namespaced ? context.namespace : undefined;
     if (name !== undefined) {
       targets.push({ kind, name, namespace });

@@ -2,6 +2,8 @@
 
 import type { SchemaNode } from '../../api/schema.js';
 import type { KindDefinition } from '../../api/kind.js';
+import { customResourceDefinitionKind, type CustomResourceDefinition } from '../../api/custom-resource-definition.js';
+import { genericKind } from '../../api/generic-kind.js';
 import { findByKind, kinds } from '../../api/kinds.js';
 import { apiVersionOf } from '../../api/kind.js';
 import type { KubeObject } from '../../api/meta.js';
@@ -16,11 +18,32 @@ export interface Manifest {
   document: ManifestDocument;
 }
 
-export function checkDocuments(documents: readonly ManifestDocument[]): { manifests: Manifest[]; problems: Problem[] } {
+/** Whether a document names a kind that is not built in. */
+export function mayBeCustom(document: ManifestDocument): boolean {
+  return withoutLists(document).some(({ value }) => {
+    const { apiVersion, kind } = (value ?? {}) as { apiVersion?: unknown; kind?: unknown };
+    return typeof apiVersion === 'string' && typeof kind === 'string' && !findByKind(apiVersion, kind);
+  });
+}
+
+/** The kinds that the definitions among the documents are about to add. */
+export function definedKinds(documents: readonly ManifestDocument[]): KindDefinition[] {
+  return documents.flatMap(withoutLists).flatMap(({ value }) => {
+    const definition = value as Partial<CustomResourceDefinition> | null;
+    if (definition?.kind !== customResourceDefinitionKind.kind || definition.apiVersion !== apiVersionOf(customResourceDefinitionKind)) return [];
+    const object = definition as CustomResourceDefinition;
+    if (customResourceDefinitionKind.schema.problems({ ...object, metadata: object.metadata ?? {} }).length > 0) return [];
+    const { group, names, scope, versions } = object.spec;
+    return versions.map(({ name }) => genericKind({ group, version: name, kind: names.kind, plural: names.plural, namespaced: scope === 'Namespaced', ...(names.singular ? { singular: names.singular } : {}) }));
+  });
+}
+
+/** @param custom kinds that are not built in */
+export function checkDocuments(documents: readonly ManifestDocument[], custom: readonly KindDefinition[] = []): { manifests: Manifest[]; problems: Problem[] } {
   const manifests: Manifest[] = [];
   const problems: Problem[] = [];
   for (const document of documents.flatMap(withoutLists)) {
-    const found = checkDocument(document);
+    const found = checkDocument(document, custom);
     if ('kind' in found) manifests.push({ ...found, document });
     else problems.push(...found.problems);
   }
@@ -40,14 +63,14 @@ function withoutLists(document: ManifestDocument): ManifestDocument[] {
   return items.map((_, index) => itemOf(document, index));
 }
 
-function checkDocument(document: ManifestDocument): { kind: KindDefinition; object: KubeObject } | { problems: Problem[] } {
+function checkDocument(document: ManifestDocument, custom: readonly KindDefinition[]): { kind: KindDefinition; object: KubeObject } | { problems: Problem[] } {
   const { source, value, lineOf } = document;
   const refuse = (field: string, message: string): { problems: Problem[] } => ({ problems: [{ source, line: lineOf(field), message }] });
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return refuse('', 'an object is expected here: a mapping with apiVersion, kind and metadata');
   const { apiVersion, kind: kindName } = value as { apiVersion?: unknown; kind?: unknown };
   if (typeof apiVersion !== 'string' || apiVersion === '') return refuse('apiVersion', 'apiVersion: Required value: such as taskplane.dev/v1 for a Task');
   if (typeof kindName !== 'string' || kindName === '') return refuse('kind', 'kind: Required value: such as Task');
-  const kind = findByKind(apiVersion, kindName);
+  const kind = findByKind(apiVersion, kindName) ?? custom.find((known) => known.kind === kindName && apiVersionOf(known) === apiVersion);
   if (!kind) return refuse(kinds.some((known) => apiVersionOf(known) === apiVersion) ? 'kind' : 'apiVersion', unknownKind(apiVersion, kindName));
   if (kind.projectionOf) return refuse('kind', `a ${kind.kind} cannot be applied: it is a view of the ${kind.projectionOf.kind.kind} of the same name; write a ${kind.projectionOf.kind.kind}`);
 

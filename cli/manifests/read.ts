@@ -5,16 +5,19 @@ import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CliError } from '../failure.js';
 import type { Io } from '../io.js';
-import { checkDocuments, problemLines, type Manifest } from './check.js';
+import type { ApiClient } from '../../client/api-client.js';
+import { customKinds } from '../server-kinds.js';
+import { checkDocuments, definedKinds, mayBeCustom, problemLines, type Manifest } from './check.js';
 import { parseManifest, type ManifestDocument, type Problem } from './parse.js';
 
 const urlTimeoutMs = 30_000;
 
 /**
  * All objects behind the sources.
+ * @param options.client asked for the kinds that users have defined, where a document may be of one
  * @throws CliError naming a source that cannot be read, or listing every problem of every document
  */
-export async function readManifests(sources: readonly string[], options: { recursive?: boolean; io: Io }): Promise<Manifest[]> {
+export async function readManifests(sources: readonly string[], options: { recursive?: boolean; io: Io; client?: ApiClient }): Promise<Manifest[]> {
   const documents: ManifestDocument[] = [];
   const problems: Problem[] = [];
   for (const source of sources) {
@@ -24,7 +27,8 @@ export async function readManifests(sources: readonly string[], options: { recur
       problems.push(...parsed.problems);
     }
   }
-  const checked = checkDocuments(documents);
+  const custom = documents.some(mayBeCustom) ? [...definedKinds(documents), ...(options.client ? await customKinds(options.client) : [])] : [];
+  const checked = checkDocuments(documents, custom);
   problems.push(...checked.problems);
   if (problems.length > 0) {
     const count = problems.length === 1 ? '1 problem' : `${problems.length} problems`;
