@@ -6,6 +6,7 @@
 // https://kubernetes.io/docs/reference/using-api/cel/#cel-libraries
 
 import { Environment } from '@marcbachmann/cel-js';
+import type { AddFunction } from './cel-function.js';
 import { charge, chargeDeep, chargeFor } from './cel-meter.js';
 import { registerNetworks } from './cel-networks.js';
 import { registerQuantities } from './cel-quantities.js';
@@ -37,8 +38,6 @@ function makeEnvironment(): Environment {
   registerNetworks(environment, add);
   return environment;
 }
-
-export type AddFunction = (signature: string, handler: (...args: never[]) => unknown) => void;
 
 function registerTexts(add: AddFunction): void {
   add('matches__(string, string): bool', (text: string, pattern: string) => program(pattern, text).test(text));

@@ -2,7 +2,7 @@
 
 import { BlockList, isIP } from 'node:net';
 import type { Environment } from '@marcbachmann/cel-js';
-import type { AddFunction } from './cel-library.js';
+import type { AddFunction } from './cel-function.js';
 import { formatCheck } from './formats.js';
 
 const isUri = formatCheck('uri')!;

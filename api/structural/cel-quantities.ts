@@ -1,7 +1,7 @@
 // cel-quantities.ts: `quantity("1.5Gi")` in rules. Exact: worth is a count of nano-units.
 
 import type { Environment } from '@marcbachmann/cel-js';
-import type { AddFunction } from './cel-library.js';
+import type { AddFunction } from './cel-function.js';
 
 const suffixes: Readonly<Record<string, [base: bigint, exponent: number]>> = {
   n: [10n, -9], u: [10n, -6], m: [10n, -3], '': [10n, 0], k: [10n, 3], M: [10n, 6], G: [10n, 9], T: [10n, 12], P: [10n, 15], E: [10n, 18],
