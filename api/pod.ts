@@ -3,10 +3,10 @@
 // Tasks as kubectl's own verbs want to see them: v1 Pods of the same namespace and name, with one container. A projection, not a kind of
 // its own: derived from the Task on each read (pod-view.ts), with the columns that people know.
 
-import { Type } from 'typebox';
 import { age, ageColumn, humanDuration, nameColumn, type KindDefinition } from './kind.js';
-import { ObjectMeta, parseTimestamp } from './meta.js';
+import { parseTimestamp } from './meta.js';
 import { subdomainProblem } from './names.js';
+import { podSchema } from './pod-schema.js';
 import { podOf, type Pod } from './pod-view.js';
 import { ObjectSchema } from './schema.js';
 import { taskKind, type Task } from './task.js';
@@ -39,9 +39,7 @@ export const podKind: KindDefinition<Pod> = {
   categories: [],
   namespaced: true,
   description: 'The view of a Task that tools made for Pods read. Deleting or evicting one stops the attempt; the task is started elsewhere.',
-  schema: new ObjectSchema(
-    Type.Object({ apiVersion: Type.String(), kind: Type.String(), metadata: ObjectMeta }, { 'x-kubernetes-preserve-unknown-fields': true }),
-  ),
+  schema: new ObjectSchema(podSchema),
   statusSubresource: true,
   verbs: ['get', 'list', 'watch', 'delete'],
   whyNot: 'pods are views of tasks.taskplane.dev; create, change and delete those',
