@@ -350,7 +350,7 @@ it('a server that stops tells the clients of its streams, and does not wait for 
   const spdy = new SpdyClient(createWebSocketStream(forward));
   const codes = Promise.all([once(command, 'close'), once(forward, 'close')]);
   world.server.stopServer();
-  expect((await codes).map(([code]) => code as number)).toEqual([1001, 1001]);
+  expect((await codes).map(([code]) => code as number)).toEqual([1000, 1001]);
   expect(JSON.parse(messages.at(-1)!.subarray(1).toString())).toMatchObject({ status: 'Failure', message: expect.stringContaining('the API server is stopping') as unknown as string });
   expect(spdy.frames.map(({ type }) => type)).toEqual(['go-away']);
   await world.stop();

@@ -182,7 +182,7 @@ export class StreamServer {
       const webSocket = this.#webSocket(upgrade, choice.protocol.name);
       if (!webSocket) return agent.reset('the client went away');
       const client = new WebSocketCommand({ socket: new ChannelSocket({ webSocket, protocol: choice.protocol, clock }), protocol: choice.protocol, command });
-      return this.#until(() => client.finish(stopping, goingAway), relayCommand(client, agent, command));
+      return this.#until(() => client.finish(stopping), relayCommand(client, agent, command));
     }
     const protocol = (choice as { protocol: CommandProtocol }).protocol;
     const client = new SpdyCommand({ connection: () => connection, protocol, command });

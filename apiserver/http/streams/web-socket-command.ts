@@ -34,9 +34,10 @@ export class WebSocketCommand implements CommandClient {
     return this.#socket.send(channel, data);
   }
 
-  finish(status: Status, code = normalClosure): void {
+  /** With any other code than a normal one, kubectl shows that instead of what the status says. */
+  finish(status: Status): void {
     const text = encodeStatus(status, this.#protocol.jsonStatus);
     if (text.length > 0) void this.#socket.send(channels.status, text);
-    this.#socket.close(code);
+    this.#socket.close(normalClosure);
   }
 }
