@@ -104,7 +104,8 @@ function write(files) {
   for (const name of readdirSync(chunks)) {
     const path = join(chunks, name);
     // A running program may still import, lazily, a chunk of the build it was started from.
-    if (!kept.has(path) && statSync(path).mtimeMs < dayAgo) rmSync(path, { force: true });
+    // What a build beside this one has just renamed is no longer there.
+    if (!kept.has(path) && statSync(path, { throwIfNoEntry: false })?.mtimeMs < dayAgo) rmSync(path, { force: true });
   }
 }
 
