@@ -101,6 +101,10 @@ export class Agent {
     return this.#entries.get(uid)?.runner.execution;
   }
 
+  taskOf(uid: string): Task | undefined {
+    return this.#entries.get(uid)?.runner.task;
+  }
+
   /** Leaves every process running, for the agent that follows. */
   async detach(): Promise<void> {
     this.#stopping = true;

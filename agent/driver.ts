@@ -39,6 +39,8 @@ export interface StartSpec {
   workingDir?: string;
   /** User name or number; the agent's own when absent. */
   runAsUser?: string | number;
+  /** Whether it reads what attached clients send (stdin.ts); its input is empty else. */
+  stdin?: boolean;
   /** Enforced, where the machine can. */
   limits: { memoryBytes?: number; cpuMilli?: number };
   /** Share of the cpu when there is not enough for all. */

@@ -42,7 +42,7 @@ export async function makeFifos(paths: readonly string[], owner: { uid: number; 
 }
 
 /** Two descriptions, so that one end may be non-blocking and the other not. Neither open waits: for a moment the pipe is open both ways. */
-function openBothEnds(path: string): Pipe {
+export function openBothEnds(path: string): Pipe {
   const both = openSync(path, constants.O_RDWR);
   try {
     const read = openSync(path, constants.O_RDONLY);

@@ -22,6 +22,8 @@ export interface LogQuery {
   sinceMs?: number;
   /** What has been noted lately of when the output grew, beyond what is in the files; the file's own time serves when absent. */
   timesAfter?(end: number): readonly LogTimeEntry[];
+  /** Called when it is certain where in the output this begins: what is written after that is part of what comes. */
+  began?(): void;
   /** Whether the attempt still runs. */
   running(): boolean;
   /** @returns stops the call */
@@ -103,6 +105,7 @@ async function modifiedAt(file: FileHandle, clock: Clock): Promise<number> {
 async function beginning(query: LogQuery, file: FileHandle, before: FileHandle | undefined): Promise<{ earlier: { from: number; to: number }; from: number; size: number }> {
   const start = readStart(query.dir);
   const { size } = await file.stat();
+  query.began?.();
   const earlierSize = before ? (await before.stat()).size : 0;
   const { tailLines } = query;
   if (tailLines === undefined) return { earlier: { from: 0, to: earlierSize }, from: start, size };

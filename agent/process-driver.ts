@@ -22,9 +22,10 @@ import { execShimScript } from './exec-shim.js';
 import { isAlive, readBootId } from './proc.js';
 import { killMarked, ProcessExecution, removeGroupOf } from './process-execution.js';
 import { shellFor } from './shell.js';
+import { makeStdin, openStdin } from './stdin.js';
 import { findUser, ownUser, type User } from './users.js';
 import type { Watchdog } from './watchdog.js';
-import { wrapperScript } from './wrapper.js';
+import { inputWrapperScript, wrapperScript } from './wrapper.js';
 
 export interface ProcessDriverOptions {
   dataDir: string;
@@ -43,6 +44,7 @@ export class ProcessDriver implements Driver {
   readonly #options: ProcessDriverOptions;
   readonly #attemptsDir: string;
   readonly #wrapperPath: string;
+  readonly #inputWrapperPath: string;
   readonly #shimPath: string;
   readonly #own: User = ownUser();
   #bootId: string | undefined;
@@ -53,6 +55,8 @@ export class ProcessDriver implements Driver {
     this.#wrapperPath = join(options.dataDir, 'wrapper.sh');
     mkdirSync(this.#attemptsDir, { recursive: true, mode: 0o711 });
     writeFileSync(this.#wrapperPath, wrapperScript, { mode: 0o600 });
+    this.#inputWrapperPath = join(options.dataDir, 'wrapper-stdin.sh');
+    writeFileSync(this.#inputWrapperPath, inputWrapperScript, { mode: 0o600 });
     this.#shimPath = join(options.dataDir, 'exec.sh');
     writeFileSync(this.#shimPath, execShimScript, { mode: 0o600 });
   }
@@ -76,6 +80,7 @@ export class ProcessDriver implements Driver {
     try {
       files.create(owner);
       const command = this.#command(spec, files, owner);
+      if (spec.stdin) await makeStdin(files.dir, owner);
       group = this.#createGroup(spec);
       if (spec.fenced) this.#options.watchdog.guard(spec.key, group, files.dir);
       const child = await this.#spawn(spec, files, command, group);
@@ -174,17 +179,19 @@ export class ProcessDriver implements Driver {
 
   async #spawn(spec: StartSpec, files: AttemptFiles, command: { argv: string[]; cwd: string }, group: AttemptGroup | undefined): Promise<ChildProcess> {
     const outputs = files.openOutputs();
+    const input = spec.stdin ? openStdin(files.dir) : undefined;
     try {
       const fence = spec.fenced ? this.#options.watchdog.deadlineFile : '';
       const child = spawn(
         shellFor(spec.env),
-        [this.#wrapperPath, files.dir, group?.killFile ?? '', fence, ...(group?.procsFiles ?? []), '--', ...command.argv],
-        { cwd: command.cwd, env: spec.env, detached: true, stdio: ['ignore', outputs.output, outputs.shell] },
+        [input ? this.#inputWrapperPath : this.#wrapperPath, files.dir, group?.killFile ?? '', fence, ...(group?.procsFiles ?? []), '--', ...command.argv],
+        { cwd: command.cwd, env: spec.env, detached: true, stdio: [input?.command ?? 'ignore', outputs.output, outputs.shell, ...(input?.keeper ?? [])] },
       );
       if (child.pid === undefined) throw ((await once(child, 'error')) as [Error])[0];
       child.unref();
       return child;
     } finally {
+      input?.close();
       outputs.close();
     }
   }

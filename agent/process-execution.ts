@@ -201,7 +201,8 @@ function markedPids(key: string): number[] {
 function commandExists(wrapper: number): boolean {
   const children = tryRead(`/proc/${wrapper}/task/${wrapper}/children`);
   if (children === undefined) return true;
-  const child = children.trim().split(' ')[0];
+  // The newest: one that takes input has the keeper of that before.
+  const child = children.trim().split(' ').at(-1);
   return child !== '' && caughtSignals(child!) !== caughtSignals(wrapper);
 }
 

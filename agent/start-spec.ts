@@ -14,6 +14,7 @@ export function startSpecOf({ spec, metadata }: Task, key: string, env: Record<s
     env,
     ...(spec.workingDir === undefined ? {} : { workingDir: spec.workingDir }),
     ...(spec.runAsUser === undefined ? {} : { runAsUser: spec.runAsUser }),
+    ...(spec.stdin ? { stdin: true } : {}),
     limits: {
       ...(limits?.['memory'] === undefined ? {} : { memoryBytes: unitsOf(limits['memory']) }),
       ...(limits?.['cpu'] === undefined ? {} : { cpuMilli: milliOf(limits['cpu']) }),

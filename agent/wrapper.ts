@@ -20,7 +20,15 @@
 // Its variables have names that no task uses, since the shell would hand changed values on to the command.
 
 /** sh wrapper.sh ATTEMPT_DIR KILL_FILE|"" DEADLINE_FILE|"" PROCS_FILE… -- COMMAND ARG… */
-export const wrapperScript = `trap : HUP INT QUIT USR1 USR2 PIPE ALRM TERM
+export const wrapperScript = wrapper('');
+
+/** The same for commands that take input; stdin.ts tells how. */
+export const inputWrapperScript = wrapper(`(trap '' HUP INT QUIT USR1 USR2 ALRM TERM; exec >/dev/null 2>&1; read -r __taskplane_end <&3) &
+exec 3<&- 4>&-
+`);
+
+function wrapper(beforeCommand: string): string {
+  return `trap : HUP INT QUIT USR1 USR2 PIPE ALRM TERM
 __taskplane_dir=$1 __taskplane_kill=$2 __taskplane_fence=$3
 shift 3
 while [ "$1" != -- ]; do
@@ -39,11 +47,12 @@ if [ -n "$__taskplane_fence" ]; then
   read -r __taskplane_up __taskplane_boot </proc/uptime
   [ "\${__taskplane_up%.*}\${__taskplane_up#*.}" -lt "$__taskplane_deadline" ] || exit 125
 fi
-(exec "$@") 2>&1
+${beforeCommand}(exec "$@") 2>&1
 __taskplane_code=$?
 echo "$__taskplane_code" >&2
 if [ -n "$__taskplane_kill" ]; then echo 1 >"$__taskplane_kill"; else kill -KILL 0; fi
 `;
+}
 
 // The watchdog guards the fence (fence.ts) while the agent may be dead. Twice a second it looks at the deadline, in
 // hundredths of a second of /proc/uptime; once that has passed it kills all that is listed in the directory `guarded`,

@@ -26,7 +26,7 @@ export interface Pod extends KubeObject {
 
 export interface PodSpec {
   nodeName?: string;
-  containers: { name: string; image: string; command: string[]; args?: string[]; workingDir?: string; env?: EnvVar[]; resources: object; securityContext?: { runAsUser: number } }[];
+  containers: { name: string; image: string; command: string[]; args?: string[]; workingDir?: string; env?: EnvVar[]; stdin?: boolean; stdinOnce?: boolean; resources: object; securityContext?: { runAsUser: number } }[];
   restartPolicy: string;
   terminationGracePeriodSeconds?: number;
   activeDeadlineSeconds?: number;
@@ -160,7 +160,7 @@ function specOf(spec: TaskSpec, nodeName: string | undefined): PodSpec {
         name: podContainerName,
         image,
         command: spec.command ?? ['/bin/sh', '-eu', '-c', spec.script ?? ''],
-        ...present(spec, ['args', 'workingDir', 'env']),
+        ...present(spec, ['args', 'workingDir', 'env', 'stdin', 'stdinOnce']),
         resources: spec.resources ?? {},
         ...(typeof spec.runAsUser === 'number' ? { securityContext: { runAsUser: spec.runAsUser } } : {}),
       },

@@ -76,6 +76,8 @@ const TaskSpec = Type.Object(
     env: opt(Type.Array(EnvVar, { 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': ['name'], description: "Environment variables, beside PATH, HOME, USER and TASKPLANE_*." })),
     workingDir: opt(Type.String({ description: 'Absolute path of the directory to run in; an empty directory of the attempt\'s own when absent.' })),
     runAsUser: opt(Type.Union([Type.String(), Type.Integer()], { 'x-kubernetes-int-or-string': true, description: 'User name or number to run as; the agent\'s own user when absent. An agent that is not root can run as its own user only.' })),
+    stdin: opt(Type.Boolean({ description: 'Whether the command reads what attached clients send (kubectl attach -i), and waits for some; without this its standard input is empty.' })),
+    stdinOnce: opt(Type.Boolean({ description: 'With stdin: the input ends when the first client that was attached to it leaves. Else clients may come and go.' })),
     resources: opt(ResourceRequirements),
     restartPolicy: opt(Type.String({ enum: ['Never', 'OnFailure', 'Always'], default: 'Never', description: 'Whether the command is started again when it ends, on the same node and after a growing delay: Never, OnFailure (exit code other than 0) or Always.' })),
     backoffLimit: opt(Type.Integer({ minimum: 1, maximum: 2147483647, description: 'Attempts in all, wherever they ran, before the task is Failed. Default 6; with restartPolicy Always no limit.' })),

@@ -6,16 +6,17 @@
 import type { AttachTunnelRequest } from '../../api/protocol.js';
 import { channels, encodeFrame } from '../../api/stream-frames.js';
 import type { Clock } from '../../lib/clock.js';
+import { Deferred } from '../../lib/deferred.js';
 import type { MuxStream } from '../../lib/mux.js';
-import type { AttachedInput } from './attached-input.js';
+import type { AttachedInput } from '../stdin.js';
 import { feed } from './frame-input.js';
 import { conclude, internalError, success, type StreamStatus } from './outcome.js';
 
 export interface AttachOptions {
   stream: MuxStream;
   request: AttachTunnelRequest;
-  /** The output from now to the end of the attempt. */
-  output: AsyncIterable<Buffer>;
+  /** The output from now to the end of the attempt. @param began called when it is certain what "now" is */
+  output(began: () => void): AsyncIterable<Buffer>;
   /** Absent when the client has none to give. */
   input: AttachedInput | undefined;
   clock: Clock;
@@ -23,16 +24,22 @@ export interface AttachOptions {
 
 /** Resolves when the stream is over. */
 export async function serveAttach({ stream, request, output, input, clock }: AttachOptions): Promise<void> {
-  void feed(stream, { stdin: input?.writable });
   const gone = stream.closed.then(() => input?.leave());
   const channel = request.stdout ? channels.stdout : request.stderr && !request.tty ? channels.stderr : undefined;
-  let end: StreamStatus = success();
-  try {
-    for await (const chunk of output) if (channel !== undefined) await stream.write(encodeFrame(channel, chunk));
-  } catch (error) {
-    end = internalError(`error attaching to task "${request.name}": ${(error as Error).message}`);
-  }
-  await conclude(stream, end, clock);
+  const began = new Deferred<void>();
+  const send = async (): Promise<StreamStatus> => {
+    try {
+      for await (const chunk of output(() => began.resolve())) if (channel !== undefined) await stream.write(encodeFrame(channel, chunk));
+      return success();
+    } catch (error) {
+      return internalError(`error attaching to task "${request.name}": ${(error as Error).message}`);
+    }
+  };
+  const sending = send();
+  // So that the client sees all that its input brings about.
+  await Promise.race([began.promise, sending]);
+  void feed(stream, { stdin: input?.writable });
+  await conclude(stream, await sending, clock);
   stream.reset('the stream is over');
   await gone;
 }

@@ -7,8 +7,8 @@ import type { Clock } from '../../lib/clock.js';
 import type { Logger } from '../../lib/log.js';
 import type { MuxStream } from '../../lib/mux.js';
 import { MachineBusyError, NotRunningError, parseAttemptKey, StartError, type Execution } from '../driver.js';
+import type { AttachedInput } from '../stdin.js';
 import { serveAttach } from './attach-session.js';
-import type { AttachedInput } from './attached-input.js';
 import { serveExec } from './exec-session.js';
 import { servePortForward } from './port-forward-session.js';
 
@@ -17,10 +17,10 @@ export type SessionRequest = ExecTunnelRequest | AttachTunnelRequest | PortForwa
 export interface StreamServerOptions {
   /** What runs now of the task with this uid. */
   running(uid: string): Execution | undefined;
-  /** The output of an attempt from now to its end. */
-  output(key: string, signal: AbortSignal): AsyncIterable<Buffer>;
+  /** The output of an attempt from now to its end. @param began called when it is certain what "now" is */
+  output(key: string, signal: AbortSignal, began: () => void): AsyncIterable<Buffer>;
   /** @throws ApiError when the attempt takes no input */
-  input(key: string): AttachedInput;
+  input(uid: string, key: string): AttachedInput;
   clock: Clock;
   logger: Logger;
   /** Sessions at once. @default 256 */
@@ -79,8 +79,8 @@ export class StreamServer {
         logger.info('a client attaches to a task', { task, stdin: request.stdin });
         const over = new AbortController();
         void stream.closed.then(() => over.abort());
-        const input = request.stdin ? this.#options.input(execution.key) : undefined;
-        return serveAttach({ stream, request, output: this.#options.output(execution.key, over.signal), input, clock });
+        const input = request.stdin ? this.#options.input(request.uid, execution.key) : undefined;
+        return serveAttach({ stream, request, output: (began) => this.#options.output(execution.key, over.signal, began), input, clock });
       }
       case 'port-forward':
         logger.info('forwarding a connection to a port of a task', { task, port: request.port });

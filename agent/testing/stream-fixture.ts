@@ -29,6 +29,8 @@ export class StreamFixture {
   readonly dataDir: string;
   readonly logs: LogStore;
   server!: Mux;
+  /** What tasks say about their input. */
+  stdinOnce = false;
   readonly #cgroups: ReturnType<typeof detectCgroups>;
   readonly #running = new Map<string, Execution>();
   readonly #stop = new AbortController();
@@ -50,7 +52,7 @@ export class StreamFixture {
   }
 
   async #connect(limits: { sessionsMax?: number }): Promise<void> {
-    const sessions = sessionsOf({ agent: { executionOf: (uid) => this.#running.get(uid) }, logs: this.logs, attemptsDir: join(this.dataDir, 'attempts'), clock, logger: silentLogger, ...limits });
+    const sessions = sessionsOf({ agent: { executionOf: (uid) => this.#running.get(uid), taskOf: () => ({ spec: { stdinOnce: this.stdinOnce } }) }, logs: this.logs, attemptsDir: join(this.dataDir, 'attempts'), clock, logger: silentLogger, ...limits });
     const dialled = new Promise<void>((resolve) => {
       const dial = (): ReturnType<Parameters<typeof makeTunnel>[0]> => {
         const [ours, theirs] = pairedChannels();
