@@ -289,6 +289,19 @@ describe('a custom resource definition', () => {
     expect((await send('GET', crontabs)).code).toBe(404);
   });
 
+  it('is served by every API server on the store', async () => {
+    const other = await createInProcessApiServer({ clock: new SystemClock(), random: new SystemRandom(), store });
+    const following = other.run(stop.signal);
+    await other.ready;
+    await define();
+    await other.cache.fresh();
+    const there = await other.transport().request({ method: 'POST', path: crontabs, body: JSON.stringify(crontab('mine')) });
+    expect(there.status).toBe(201);
+    expect((await send('GET', `${crontabs}/mine`)).code).toBe(200);
+    stop.abort();
+    await following;
+  });
+
   it('is not for agents', async () => {
     await define();
     transport = server.transport(agentUser('m1'));

@@ -71,7 +71,7 @@ export class StoredResourceService implements ResourceService {
   async create(caller: Caller, target: Target, object: KubeObject, options: WriteOptions): Promise<Rendered> {
     refuseProjection(target.kind, 'create');
     const { rendered } = await this.creator.create(caller, target, object, options);
-    await this.#settled(target.kind);
+    if (strategyOf(target.kind).isAwaited) await this.#caughtUp();
     return rendered;
   }
 
@@ -109,7 +109,7 @@ export class StoredResourceService implements ResourceService {
       try {
         refuseNew(target, wanted);
         const { rendered } = await this.creator.create(caller, target, wanted, options, ownersOfApplied(target.kind, wanted, writer));
-        await this.#settled(target.kind);
+        if (strategyOf(target.kind).isAwaited) await this.#caughtUp();
         return { rendered, created: true };
       } catch (error) {
         // Somebody was faster: there is an object now, to be merged with.
@@ -167,7 +167,7 @@ export class StoredResourceService implements ResourceService {
   async #mutate({ kind, name, namespace }: ObjectTarget, plan: Plan, options: { dryRun?: boolean }): Promise<Mutated> {
     const key = objectStoreKey(storedKind(kind), name, namespace);
     const mutated = await this.mutator.mutate({ kind, name, key }, planOnStored(kind, this.#settling(kind, plan)), options);
-    await this.#settled(kind);
+    if (strategyOf(kind).isAwaited) await this.#caughtUp();
     return kind.storedAs ? { ...mutated, rendered: asServed(kind, mutated.rendered) } : mutated;
   }
 
@@ -184,9 +184,9 @@ export class StoredResourceService implements ResourceService {
     };
   }
 
-  /** After a write: what must be true of this server before the writer hears of it. */
-  async #settled(kind: KindDefinition): Promise<void> {
-    if (strategyOf(kind).isAwaited) await withClientErrors(() => this.#options.cache.fresh());
+  /** Until this server knows every write that was acknowledged, and goes by it. */
+  #caughtUp(): Promise<void> {
+    return withClientErrors(() => this.#options.cache.fresh());
   }
 }
 
