@@ -122,6 +122,11 @@ export class Kube {
     return this.cluster.tasks.untilGone(`${this.namespace}/${name}`);
   }
 
+  /** After a failure, so that the next check does not fail for the same reason. */
+  async reopenNodes(): Promise<void> {
+    await this.run(`uncordon ${[...this.cluster.nodes.objects.keys()].join(' ')}`);
+  }
+
   /** The object as the API has it. */
   async object<T = Task>(resource: string): Promise<T> {
     return JSON.parse(await this.ok(`get ${resource} -o json`)) as T;

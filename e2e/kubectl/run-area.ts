@@ -61,6 +61,7 @@ async function runCheck(check: Check, kubes: readonly Kube[], outcome: CheckOutc
       } catch (error) {
         outcome.passed[kube.title] = false;
         failures.push(`kubectl ${kube.title} (1.${kube.minor}): ${error instanceof Error ? error.message : String(error)}`);
+        if (check.alone) await kube.reopenNodes();
       }
     }
   };
