@@ -2,7 +2,7 @@
 // https://github.com/kubernetes/apiextensions-apiserver/blob/master/pkg/apis/apiextensions/validation/validation.go
 
 import { conditionIs } from './conditions.js';
-import type { CustomResourceDefinition, DefinitionNames, DefinitionVersion } from './custom-resource-definition.js';
+import type { CustomResourceDefinition, DefinitionNames, DefinitionVersion } from './definition-shape.js';
 import { duplicate, forbiddenField, invalidValue, notSupported, required, type FieldProblem } from './errors.js';
 import { subdomainProblem } from './names.js';
 

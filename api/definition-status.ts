@@ -5,7 +5,7 @@
 // keeps the names it has when it asks for one that is taken.
 
 import { conditionIs, withCondition } from './conditions.js';
-import type { CustomResourceDefinition, DefinitionNames, DefinitionStatus } from './custom-resource-definition.js';
+import type { CustomResourceDefinition, DefinitionNames, DefinitionStatus } from './definition-shape.js';
 
 interface NameConflict {
   reason: string;

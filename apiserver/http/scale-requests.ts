@@ -9,14 +9,21 @@ import type { KubeObject } from '../../api/meta.js';
 import { replicasProblems, scaleOf, withReplicas, type Scale } from '../../api/structural/scale.js';
 import { applyJsonPatch } from '../resources/patches/json-patch.js';
 import { applyMergePatch } from '../resources/patches/merge-patch.js';
-import type { ObjectTarget, Rendered, ResourceService, WriteOptions } from '../resources/service.js';
+import type { Caller, ObjectTarget, Rendered, ResourceService, WriteOptions } from '../resources/service.js';
 import { asObject, bodyBytesMax, decodeBody, decodePatch, isMapping, patchType } from './decode.js';
-import { jsonReply, type ServerReply } from './message.js';
+import { jsonReply, type ServerReply, type ServerRequest } from './message.js';
 import { patchOptions, readOptions, writeOptions } from './query.js';
-import type { ResourceRequest } from './resource-requests.js';
+import type { Verb } from './route.js';
 
 const triesMax = 64;
 const scaleKind = { group: 'autoscaling', plural: 'scales', kind: 'Scale' };
+
+/** A request to .../scale. */
+interface Asked {
+  request: ServerRequest;
+  verb: Verb;
+  caller: Caller;
+}
 
 /** What a client makes of a Scale. @throws ApiError */
 type Change = (scale: Scale) => unknown;
@@ -29,10 +36,10 @@ export class ScaleRequests {
   }
 
   /** @throws ApiError */
-  async handle(asked: ResourceRequest, target: ObjectTarget): Promise<ServerReply> {
+  async handle(asked: Asked, target: ObjectTarget): Promise<ServerReply> {
     const { request, verb, caller } = asked;
     if (verb === 'get') return jsonReply(200, this.#scale(target, await this.#resources.get(caller, target, readOptions(request.query))));
-    const { change, options } = verb === 'update' ? await readScale(asked) : await readPatch(asked);
+    const { change, options } = verb === 'update' ? await readScale(asked) : await readPatch(asked, target);
     return jsonReply(200, this.#scale(target, await this.#write(asked, target, change, options)));
   }
 
@@ -40,7 +47,7 @@ export class ScaleRequests {
     return scaleOf(object, kind.scale!);
   }
 
-  async #write({ caller }: ResourceRequest, target: ObjectTarget, change: Change, options: WriteOptions): Promise<Rendered> {
+  async #write({ caller }: Asked, target: ObjectTarget, change: Change, options: WriteOptions): Promise<Rendered> {
     for (let tries = 1; ; tries++) {
       const stored = await this.#resources.get(caller, target);
       const scale = this.#scale(target, stored);
@@ -58,14 +65,14 @@ export class ScaleRequests {
 }
 
 /** @throws ApiError */
-async function readScale({ request }: ResourceRequest): Promise<{ change: Change; options: WriteOptions }> {
+async function readScale({ request }: Asked): Promise<{ change: Change; options: WriteOptions }> {
   const options = writeOptions(request.query, request.headers['user-agent'], 'UpdateOptions');
   const body = asObject(decodeBody(await request.readBody(bodyBytesMax), request.headers['content-type']));
   return { change: () => body, options };
 }
 
 /** @throws ApiError */
-async function readPatch({ request, kind }: ResourceRequest): Promise<{ change: Change; options: WriteOptions }> {
+async function readPatch({ request }: Asked, { kind }: ObjectTarget): Promise<{ change: Change; options: WriteOptions }> {
   const type = patchType(request.headers['content-type']);
   if (type !== 'application/json-patch+json' && type !== 'application/merge-patch+json') {
     throw new ApiError('UnsupportedMediaType', `the scale of ${kind.plural} takes application/json-patch+json and application/merge-patch+json, not ${type}`);
