@@ -8,6 +8,7 @@ import { readFile, rm } from 'node:fs/promises';
 import { request } from 'node:http';
 import { createServer, type AddressInfo } from 'node:net';
 import { PassThrough } from 'node:stream';
+import { spawn } from '@lydell/node-pty';
 import { Attach, Exec, KubeConfig, type V1Status } from '@kubernetes/client-node';
 import { Program } from '../../lib/testing/program.js';
 import { markVariable } from '../../lib/testing/taskplane-processes.js';
@@ -98,6 +99,33 @@ describe.each(kubectls)('with kubectl $title', (kubectl) => {
     expect(residentBytes(cluster) - before).toBeLessThan(120 * megabyte);
     await Promise.all([from, there, back].map((path) => rm(path)));
   }, 180_000);
+
+  story('a terminal takes what is typed, changes its size, and passes the exit code on', async (cluster) => {
+    await host(cluster);
+    const terminal = spawn(kubectl.path, ['exec', '-it', 'host', '--', 'sh'], { cols: 100, rows: 30, env: { ...process.env, ...env(cluster), TERM: 'xterm' } });
+    let text = '';
+    terminal.onData((data) => (text += data));
+    const ended = new Promise<number>((resolve) => void terminal.onExit(({ exitCode }) => resolve(exitCode)));
+    const shows = (what: string): Promise<true> => cluster.eventually(`the terminal to show ${what}`, async () => text.includes(what) || undefined);
+    try {
+      terminal.write('stty size\r');
+      await shows('30 100');
+      terminal.resize(132, 50);
+      // Sizes travel beside what is typed, not in front of it.
+      terminal.write('until stty size | grep "50 132"; do sleep 0.1; done; echo is"-"it\r');
+      await shows('is-it');
+      expect(text).toContain('50 132');
+      // Only once it runs: at a prompt it would take away what was typed, and nothing else.
+      terminal.write('sh -c \'echo as"-"leep; exec sleep 600\'\r');
+      await shows('as-leep');
+      terminal.write('\u0003');
+      terminal.write('echo interrupted"-"it; exit 5\r');
+      expect(await ended).toBe(5);
+      expect(text).toContain('interrupted-it');
+    } finally {
+      terminal.kill('SIGKILL');
+    }
+  });
 
   story('attach hears a task until it ends', async (cluster) => {
     const go = cluster.path('go');

@@ -153,7 +153,7 @@ export class StreamServer {
       return (now) => this.#command(now, choice, command, agent);
     }
     const target: ForwardTarget = { namespace, name, uid, connect: (port) => tunnels.open(nodeName, forwardRequest({ namespace, name, uid }, port)) };
-    const connections = ports.map((port) => ({ port, agent: target.connect(port) }));
+    const connections = connectAll(target, ports);
     return async (now) => {
       if (choice.transport === 'spdy') return this.#spdyForward(spdySocket(now, choice.protocol), target);
       const webSocket = this.#webSocket(now, choice.transport === 'web-socket' ? choice.protocol.name : tunnelledSpdy);
@@ -232,6 +232,18 @@ export class StreamServer {
 }
 
 const stopping = failure('the API server is stopping; run the command again in a moment');
+
+/** All or none. @throws ApiError */
+function connectAll(target: ForwardTarget, ports: readonly number[]): { port: number; agent: MuxStream }[] {
+  const connections: { port: number; agent: MuxStream }[] = [];
+  try {
+    for (const port of ports) connections.push({ port, agent: target.connect(port) });
+    return connections;
+  } catch (error) {
+    for (const { agent } of connections) agent.reset('another of the ports could not be forwarded');
+    throw error;
+  }
+}
 
 function spdySocket({ socket, head }: Upgrade, protocol: string): Duplex {
   switchProtocols(socket, { Upgrade: 'SPDY/3.1', 'X-Stream-Protocol-Version': protocol });
