@@ -1,9 +1,13 @@
 // io.ts: what a command may touch of the outside, passed in so that tests see exactly what a user sees.
 
+import { once } from 'node:events';
+
 export interface Output {
   write(text: string | Uint8Array): void;
   /** Whether a person looks at it: colours, progress and redrawing are for them only. */
   readonly isTerminal: boolean;
+  /** Resolves when what was written has gone on, or nearly so; absent where nothing waits. */
+  drained?(): Promise<void>;
   /** Size of the terminal; undefined where there is none. */
   size(): { columns: number; rows: number } | undefined;
 }
@@ -58,6 +62,9 @@ export class ProcessIo implements Io {
     });
     return {
       write: (text) => void (gone || stream.write(text)),
+      drained: async () => {
+        if (!gone && stream.writableNeedDrain) await once(stream, 'drain').catch(() => undefined);
+      },
       get isTerminal() {
         return Boolean(stream.isTTY);
       },

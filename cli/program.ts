@@ -6,6 +6,7 @@ import type { Session } from './session.js';
 import { addNodeVerbs } from './verbs/nodes.js';
 import { addObjectVerbs } from './verbs/objects.js';
 import { addServerVerbs } from './verbs/servers.js';
+import { addStreamVerbs } from './verbs/streams.js';
 import { addTaskVerbs } from './verbs/tasks.js';
 import { addCompletion } from './verbs/completion.js';
 import { version } from './version.js';
@@ -22,6 +23,7 @@ export function buildProgram(session: Session): Command {
   addServerVerbs(program, session);
   addObjectVerbs(program, session);
   addTaskVerbs(program, session);
+  addStreamVerbs(program, session);
   addNodeVerbs(program, session);
   addCompletion(program, session);
   program.addHelpCommand(new Command('help').argument('[command]').summary('print help for a verb').helpGroup('Other:'));

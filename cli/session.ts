@@ -35,11 +35,11 @@ export class Session {
   }
 
   /** Runs a verb that talks to the server; its answer becomes the exit code. */
-  async withClient(options: ConnectionOptions, verb: (context: CommandContext) => Promise<number>): Promise<void> {
+  async withClient(options: ConnectionOptions, verb: (context: CommandContext, access: ClusterAccess) => Promise<number>): Promise<void> {
     this.listenToSignals();
     const { client, access } = await this.connect(options);
     const { io, clock, random, signal } = this;
-    this.#exitCode = await verb({ client, namespace: options.namespace ?? access.namespace ?? 'default', io, clock, random, signal });
+    this.#exitCode = await verb({ client, namespace: options.namespace ?? access.namespace ?? 'default', io, clock, random, signal }, access);
     if (signal.aborted && this.#exitCode === 0) this.#exitCode = 130;
   }
 

@@ -178,7 +178,7 @@ describe.each(root ? [true, false] : [false])('exec beside a task (cgroups: %s)'
 
   it('ends with the task', async () => {
     const task = await fixture.start(sleeper);
-    const client = fixture.exec(task, ['sh', '-c', 'echo $$; trap "" TERM; sleep 1000 & wait']);
+    const client = fixture.exec(task, ['sh', '-c', 'trap "" TERM; echo $$; sleep 1000 & wait']);
     const pid = Number(await client.says('\n'));
     task.terminate();
     const { status } = await client.end();
