@@ -79,13 +79,13 @@ describe('the controller of definitions', () => {
     await expect(client.list(kind!)).rejects.toMatchObject({ code: 404 });
   });
 
-  it('reaches the objects of a kind of which no version is served', async () => {
+  it('goes on with what was begun while it was away, and reaches the objects of a kind of which no version is served', async () => {
     const crd = await client.create(customResourceDefinitionKind, definition('things', 'Thing'));
     await make(servedKindsOf(crd)[0]!, 'a');
     await client.mergePatch(customResourceDefinitionKind, 'things.example.com', undefined, { spec: { versions: definition('things', 'Thing', 'Namespaced', false).spec.versions } });
     await expect(client.list(servedKindsOf(crd)[0]!)).rejects.toMatchObject({ code: 404 });
-    control();
     await client.delete(customResourceDefinitionKind, 'things.example.com');
+    control();
     await until('things.example.com', (found) => found === undefined);
     const again = await client.create(customResourceDefinitionKind, definition('things', 'Thing'));
     expect((await client.list(servedKindsOf(again)[0]!)).items).toEqual([]);
