@@ -137,6 +137,12 @@ export function alreadyExists(resource: ResourceName, name: string): ApiError {
   return new ApiError('AlreadyExists', `${qualifiedPlural(resource)} "${name}" already exists`, detailsOf(resource, name));
 }
 
+/** Every name that the server made was taken: the client may try again. */
+export function generatedNameTaken(resource: ResourceName, name: string): ApiError {
+  const message = `${qualifiedPlural(resource)} "${name}" already exists, the server was not able to generate a unique name for the object`;
+  return new ApiError('AlreadyExists', message, { ...detailsOf(resource, name), retryAfterSeconds: 1 });
+}
+
 export function conflict(resource: ResourceName, name: string, why: string): ApiError {
   const message = `Operation cannot be fulfilled on ${qualifiedPlural(resource)} "${name}": ${why}`;
   return new ApiError('Conflict', message, detailsOf(resource, name));

@@ -6,6 +6,8 @@ import { leaseKind } from '../../api/lease.js';
 import type { KubeObject } from '../../api/meta.js';
 import { namespaceKind } from '../../api/namespace.js';
 import { podKind } from '../../api/pod.js';
+import { SystemRandom } from '../../lib/random.js';
+import { StoredResourceService } from './resource-service.js';
 import type { WriteOptions } from './service.js';
 import { taskKind, TestCluster } from './testing/cluster.js';
 
@@ -98,6 +100,17 @@ describe('create', () => {
     expect(error.toStatus()).toMatchObject({ code: 409, reason: 'AlreadyExists', message: 'tasks.taskplane.dev "a" already exists', details: { kind: 'tasks', name: 'a' } });
   });
 
+  it('says so when every name that it makes is taken', async () => {
+    const uuid = (): string => '00000000-0000-4000-8000-000000000000';
+    const random = Object.assign(new SystemRandom(), { uuid, suffix: () => 'taken' });
+    const resources = new StoredResourceService({ cache: cluster.cache, store: cluster.store, clock: cluster.clock, random });
+    const make = () => resources.create(cluster.caller, { kind: taskKind, namespace: 'default' }, { metadata: { generateName: 'render-' }, spec: { script: 'true' } } as never, {});
+    await make();
+    await expect(make()).rejects.toMatchObject({
+      code: 409, reason: 'AlreadyExists', message: 'tasks.taskplane.dev "render-taken" already exists, the server was not able to generate a unique name for the object', details: { name: 'render-taken', retryAfterSeconds: 1 },
+    });
+  });
+
   it('makes a name from generateName', async () => {
     const made = await create({ metadata: { generateName: 'render-' }, spec: { command: ['true'] } });
     expect(made.metadata.name).toMatch(/^render-[a-z0-9]{5}$/);
@@ -134,8 +147,8 @@ describe('create', () => {
 
   it('never shows a value of a secret in an error', async () => {
     const error = await refusal({ metadata: { name: 's' }, data: { k: 'hunter2: or not' } }, {}, generic(secretKind));
-    expect(error.code).toBe(422);
-    expect(error.message).toBe('Secret "s" is invalid: data.k: Invalid value: (hidden): must be base64');
+    expect(error.code).toBe(400);
+    expect(error.message).toBe('Secret in version "v1" cannot be handled as a Secret: data.k: Invalid value: (hidden): must be base64');
   });
 
   it('keeps stringData of a secret in data', async () => {

@@ -1,6 +1,6 @@
 // create.ts: from a client's new object to the one that is stored.
 
-import { alreadyExists, ApiError, badRequest, type FieldProblem } from '../../api/errors.js';
+import { alreadyExists, generatedNameTaken, ApiError, badRequest, type FieldProblem } from '../../api/errors.js';
 import type { KindDefinition } from '../../api/kind.js';
 import { timestamp, type KubeObject, type ManagedFieldsEntry, type ObjectMeta } from '../../api/meta.js';
 import { namespaceKind } from '../../api/namespace.js';
@@ -100,7 +100,7 @@ export class Creator {
       const final: KubeObject = name ? object : { ...object, metadata: { name: named, ...object.metadata } };
       const stored = await this.offer(kind, namespace, final, dryRun);
       if (stored) return stored;
-      if (tries >= generatedNameTriesMax) throw alreadyExists(kind, named);
+      if (tries >= generatedNameTriesMax) throw name ? alreadyExists(kind, named) : generatedNameTaken(kind, named);
     }
   }
 
