@@ -10,7 +10,7 @@ import type { AddFunction } from './cel-function.js';
 import { charge, chargeDeep, chargeFor } from './cel-meter.js';
 import { registerNetworks } from './cel-networks.js';
 import { registerQuantities } from './cel-quantities.js';
-import { compiled } from './pattern.js';
+import { compiled, stepsOf } from './pattern.js';
 
 type Ordered = string | number | bigint | boolean | Date | { valueOf(): number };
 
@@ -59,9 +59,9 @@ function registerTexts(add: AddFunction): void {
 
 /** In time linear in the text, and charged as such. */
 function program(pattern: string, text: string): { test(text: string): boolean; matcher(text: string): { find(): boolean; group(): string | null } } {
-  charge(Math.ceil((text.length / 10) * Math.max(1, pattern.length / 4)));
   const found = compiled(pattern);
   if (!found) throw new Error(`invalid regular expression: ${pattern}`);
+  charge(1 + Math.ceil(stepsOf(pattern, text) / 20));
   return found;
 }
 

@@ -49,6 +49,7 @@ describe('checkStructural', () => {
       `$.properties[metadata]: Required value: because it is defined in ${at}.oneOf[0].properties[metadata]`,
     ]],
     ['a bad pattern', inField({ ...text, pattern: '(?=a)' }), ["$.properties[f].pattern: Invalid value: \"(?=a)\": must be a valid regular expression, but isn't: error parsing regexp: invalid or unsupported Perl syntax: `(?=`"]],
+    ['a pattern that counts far', inField({ ...text, pattern: '([a-z]{1000})'.repeat(11) }), ["$.properties[f].pattern: Invalid value: \"" + '([a-z]{1000})'.repeat(11) + "\": must be a valid regular expression, but isn't: it compiles to 11024 instructions, more than 10000: count to less in {…}"]],
     ['labels in metadata', { type: 'object', properties: { metadata: { type: 'object', properties: { labels: { type: 'object', additionalProperties: text } } } } }, [
       '$.properties[metadata]: Forbidden: must not specify anything other than name and generateName, but metadata is implicitly specified',
     ]],

@@ -209,9 +209,20 @@ describe('StructuralSchema', () => {
   });
 
   it('stops at a value that would take minutes', () => {
-    const choice = { anyOf: Array.from({ length: 2_000 }, () => ({ items: { enum: ['x'] } })) };
+    const choice = { anyOf: Array.from({ length: 20_000 }, () => ({ items: { enum: ['x'] } })) };
     const schema = spec({ type: 'array', items: text, ...choice });
-    expect(say(schema, thing([...Array.from({ length: 20_000 }, () => 'x'), 'y'])).join()).toContain('too many choices');
+    expect(say(schema, thing([...Array.from({ length: 20_000 }, () => 'x'), 'y'])).join()).toContain('takes longer than 1000 ms');
+  });
+
+  it('stops at patterns that would take minutes', () => {
+    const schema = spec({ type: 'array', items: { type: 'string', pattern: '^([ab]*a[ab]{100})+$' } });
+    let seed = 12_345;
+    const next = (): string => ((seed = (seed * 1_103_515_245 + 12_345) & 0x7fff_ffff) >> 16) & 1 ? 'a' : 'b';
+    const random = Array.from({ length: 20_000 }, next).join('');
+    expect(say(schema, thing(Array.from({ length: 2_000 }, () => random))).join()).toContain('takes longer than 1000 ms');
+    expect(say(schema, thing(['ab', `a${'b'.repeat(100)}`]))).toEqual([`spec[0]: Invalid value: "ab": spec[0] in body should match '^([ab]*a[ab]{100})+$'`]);
+    const long = spec({ type: 'string', pattern: '^-----BEGIN [A-Z ]+-----' });
+    expect(say(long, thing(`-----BEGIN CERTIFICATE-----${'A'.repeat(500_000)}`))).toEqual([]);
   });
 
   it('changes no schema that it is given', () => {

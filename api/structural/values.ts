@@ -6,36 +6,60 @@
 // https://github.com/kubernetes/kube-openapi (pkg/validation)
 
 import { invalidValue, notSupported, problemsShownMax, required, type FieldProblem } from '../errors.js';
+import { runWithin } from '../../lib/time-limit.js';
 import { formatCheck } from './formats.js';
 import { canonical, childPath, isMapping, keyPath, rootPath, type Mapping } from './json.js';
 import type { StructuralNode } from './node.js';
-import { matchesPattern } from './pattern.js';
+import { forgetPatterns, matchesPattern, stepsOf } from './pattern.js';
 
-/** Parts of a value that are looked at: a schema of ten thousand choices for a list of as many would take minutes. */
-const looksMax = 5_000_000;
+/**
+ * What a value may cost before it is looked at anew under the clock: a schema of ten thousand choices for a list of as many would take
+ * minutes, and so would a pattern that counts far. A step of a pattern is one, a look at a part of the value by one schema several.
+ */
+const stepsMax = 1_000_000;
+const stepsOfLook = 4;
+/** Milliseconds. */
+const timeMax = 1_000;
 
 interface Search {
   problems: FieldProblem[];
   /** Shared by the choices of one schema. */
-  looks: { left: number };
+  steps: { left: number };
+}
+
+class TooManySteps extends Error {
+  override readonly name = 'TooManySteps';
 }
 
 /** Everything that `value` has wrong, as far as anybody reads it. `path` is that of the value. */
 export function valueProblems(node: StructuralNode, value: unknown, path = rootPath): FieldProblem[] {
-  const looks = { left: looksMax };
-  const problems = problemsOf(node, value, path, looks);
-  return looks.left < 0 ? [invalidValue(path, '', `takes more than ${looksMax} steps to validate: the schema has too many choices (anyOf, oneOf, allOf, not) for a value of this size`)] : problems;
+  try {
+    return problemsOf(node, value, path, { left: stepsMax });
+  } catch (error) {
+    if (!(error instanceof TooManySteps)) throw error;
+  }
+  const found = runWithin(timeMax, () => problemsOf(node, value, path, { left: Infinity }));
+  if (found) return found.result;
+  forgetPatterns();
+  return [invalidValue(path, '', `takes longer than ${timeMax} ms to validate: for a value of this size the schema has too many choices (anyOf, oneOf, allOf, not), or its patterns count too far`)];
 }
 
-function problemsOf(node: StructuralNode, value: unknown, path: string, looks: Search['looks']): FieldProblem[] {
+/** @throws TooManySteps */
+function problemsOf(node: StructuralNode, value: unknown, path: string, steps: Search['steps']): FieldProblem[] {
   const problems: FieldProblem[] = [];
-  look(node, value, path, { problems, looks });
+  look(node, value, path, { problems, steps });
   return problems;
 }
 
+function spend(steps: Search['steps'], count: number): void {
+  steps.left -= count;
+  if (steps.left < 0) throw new TooManySteps();
+}
+
 function look(node: StructuralNode, value: unknown, path: string, search: Search): void {
-  const { problems, looks } = search;
-  if (problems.length > problemsShownMax || --looks.left < 0) return;
+  const { problems, steps } = search;
+  if (problems.length > problemsShownMax) return;
+  spend(steps, stepsOfLook);
   if (value === null && node.nullable) return;
   const wrongType = typeProblem(node, value, path);
   if (wrongType) {
@@ -43,7 +67,7 @@ function look(node: StructuralNode, value: unknown, path: string, search: Search
     return;
   }
   lookAtChoices(node, value, path, search);
-  if (typeof value === 'string') lookAtText(node, value, path, problems);
+  if (typeof value === 'string') lookAtText(node, value, path, search);
   else if (typeof value === 'number') lookAtNumber(node, value, path, problems);
   if (node.enum && node.enum.length > 0) lookAtEnum(node.enum, value, path, problems);
   if (Array.isArray(value)) lookAtList(node, value, path, search);
@@ -79,13 +103,16 @@ function inBody(path: string, value: unknown, rule: string): FieldProblem {
   return invalidValue(path, value, `${path === rootPath ? '' : path} in body ${rule}`);
 }
 
-function lookAtText(node: StructuralNode, text: string, path: string, problems: FieldProblem[]): void {
+function lookAtText(node: StructuralNode, text: string, path: string, { problems, steps }: Search): void {
   const { minLength, maxLength, pattern, format } = node;
   if (maxLength !== undefined && text.length > maxLength && lengthOf(text) > maxLength) {
     problems.push({ field: path, reason: 'FieldValueTooLong', message: `Too long: may not be more than ${maxLength} bytes` });
   }
   if (minLength !== undefined && lengthOf(text) < minLength) problems.push(inBody(path, text, `should be at least ${minLength} chars long`));
-  if (pattern && matchesPattern(pattern, text) === false) problems.push(inBody(path, text, `should match '${pattern}'`));
+  if (pattern) {
+    spend(steps, stepsOf(pattern, text));
+    if (!matchesPattern(pattern, text)) problems.push(inBody(path, text, `should match '${pattern}'`));
+  }
   if (format && (node.type === 'string' || !node.type) && formatCheck(format)?.(text) === false) {
     problems.push({ ...inBody(path, text, `must be of type ${format}: ${JSON.stringify(text)}`), reason: 'FieldValueTypeInvalid' });
   }
@@ -152,30 +179,30 @@ function lookAtMapping(node: StructuralNode, value: Mapping, path: string, searc
 }
 
 /** anyOf, oneOf, allOf, not. What their parts say of the value is told beside the verdict, as far as it helps. */
-function lookAtChoices(node: StructuralNode, value: unknown, path: string, { problems, looks }: Search): void {
+function lookAtChoices(node: StructuralNode, value: unknown, path: string, { problems, steps }: Search): void {
   const { anyOf, oneOf, allOf, not } = node;
   const say = (verdict: string): void => void problems.push(invalidValue(rootPath, '', `${JSON.stringify(path === rootPath ? '' : path)} must ${verdict}`));
   if (anyOf && anyOf.length > 0 && !isIntOrStringChoice(node)) {
-    const { valid, best } = tryAll(anyOf, value, path, looks);
+    const { valid, best } = tryAll(anyOf, value, path, steps);
     if (valid === 0) {
       say('validate at least one schema (anyOf)');
       problems.push(...best);
     }
   }
   if (oneOf && oneOf.length > 0) {
-    const { valid, best } = tryAll(oneOf, value, path, looks);
+    const { valid, best } = tryAll(oneOf, value, path, steps);
     if (valid !== 1) {
       say(`validate one and only one schema (oneOf). ${valid === 0 ? 'Found none valid' : `Found ${valid} valid alternatives`}`);
       if (valid === 0) problems.push(...best);
     }
   }
   if (allOf && allOf.length > 0) {
-    const results = allOf.map((part) => problemsOf(part, value, path, looks));
+    const results = allOf.map((part) => problemsOf(part, value, path, steps));
     const wrong = results.filter((result) => result.length > 0);
     for (const result of wrong) problems.push(...result);
     if (wrong.length > 0) say(`validate all the schemas (allOf)${wrong.length === results.length ? '. None validated' : ''}`);
   }
-  if (not && problemsOf(not, value, path, looks).length === 0) say('not validate the schema (not)');
+  if (not && problemsOf(not, value, path, steps).length === 0) say('not validate the schema (not)');
 }
 
 /** The type has been looked at already, and its two choices say nothing else. */
@@ -184,11 +211,11 @@ function isIntOrStringChoice(node: StructuralNode): boolean {
 }
 
 /** How many parts take the value, and what the part that comes nearest to it has against it. */
-function tryAll(parts: readonly StructuralNode[], value: unknown, path: string, looks: Search['looks']): { valid: number; best: FieldProblem[] } {
+function tryAll(parts: readonly StructuralNode[], value: unknown, path: string, steps: Search['steps']): { valid: number; best: FieldProblem[] } {
   let valid = 0;
   let best: FieldProblem[] | undefined;
   for (const part of parts) {
-    const problems = problemsOf(part, value, path, looks);
+    const problems = problemsOf(part, value, path, steps);
     if (problems.length === 0) valid++;
     else if (!best || problems.length < best.length) best = problems;
   }
