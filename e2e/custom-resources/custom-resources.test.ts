@@ -1,12 +1,11 @@
 // The CronTab of the Kubernetes documentation, from the user's side: stock kubectls bring the kind and use it, a controller
 // written with client-node makes it do something, the API server restarts in between, and in the end all of it is gone.
 
-import { CustomObjectsApi } from '@kubernetes/client-node';
+import { CustomObjectsApi, KubeConfig } from '@kubernetes/client-node';
 import { describe, expect } from '@jest/globals';
 import { fileURLToPath } from 'node:url';
 import { customResourceDefinitionKind } from '../../api/custom-resource-definition.js';
 import { isReason } from '../../api/errors.js';
-import { configOf } from '../client-node/config.js';
 import { stores, type Cluster } from '../cluster.js';
 import { expectCode } from '../command.js';
 import { stockKubectls } from '../kubectls.js';
@@ -20,6 +19,12 @@ const name = 'my-new-cron-object';
 const crontabs = { group: 'stable.example.com', version: 'v1', namespace: 'default', plural: 'crontabs' };
 /** One of each way to speak to a server: OpenAPI v2 only, v2 with v3, v3 only. */
 const kubectls = stockKubectls().filter(({ title }) => ['1.28', '1.32', 'Debian'].includes(title));
+
+function configOf(cluster: Cluster): KubeConfig {
+  const config = new KubeConfig();
+  config.loadFromFile(cluster.processes.adminKubeconfig);
+  return config;
+}
 
 const gone = (cluster: Cluster): Promise<true> =>
   cluster.eventually('the definition to be gone', async () => {
