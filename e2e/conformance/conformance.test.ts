@@ -4,6 +4,7 @@
 import { afterAll, beforeAll, describe } from '@jest/globals';
 import { stores } from '../cluster.js';
 import { ConformanceCluster } from './cluster.js';
+import { customResources } from './custom-resources.js';
 import { deletions } from './deletions.js';
 import { discovery } from './discovery.js';
 import { lists } from './lists.js';
@@ -29,5 +30,6 @@ describe.each(stores)('on %s', (store) => {
   describe('a deletion', () => deletions(cluster));
   describe('a refusal', () => refusals(cluster));
   describe('discovery', () => discovery(cluster));
+  describe('a kind of one\'s own', () => customResources(cluster));
   describe('a review', () => reviews(cluster));
 });
