@@ -87,8 +87,8 @@ export class LogStore implements Service {
 
   ended(key: string): void {
     this.#running.delete(key);
-    this.times.ended(key);
-    this.#addEnded({ key, endedAt: this.#clock.now(), bytes: this.#measure(key).bytes });
+    const timed = this.times.ended(key);
+    this.#addEnded({ key, endedAt: this.#clock.now(), bytes: this.#measure(key, timed).bytes });
     for (const handler of this.#endHandlers.get(key) ?? []) handler();
     this.#endHandlers.delete(key);
     this.#prune();
@@ -173,10 +173,11 @@ export class LogStore implements Service {
     }
   }
 
-  #measure(key: string): { endedAt: number; bytes: number } {
+  /** @param timed whether there may be an index of times */
+  #measure(key: string, timed = true): { endedAt: number; bytes: number } {
     let bytes = 0;
     let endedAt = 0;
-    for (const name of ['output.log', 'output.1', 'times', 'exit']) {
+    for (const name of timed ? ['output.log', 'output.1', 'times', 'exit'] : ['output.log', 'output.1', 'exit']) {
       const stat = statSync(join(this.#attemptsDir, key, name), { throwIfNoEntry: false });
       bytes += (stat?.blocks ?? 0) * 512;
       endedAt = Math.max(endedAt, stat?.mtimeMs ?? 0);

@@ -85,7 +85,7 @@ describe('the times of log lines', () => {
     store.started(key);
     write('a\nb\n');
     const written = clock.now();
-    await clock.advance(50);
+    await clock.advance(150);
     store.ended(key);
     expect(existsSync(join(dir, 'times'))).toBe(false);
     expect(await read()).toBe(`${at(written)} a\n${at(written)} b\n`);

@@ -7,10 +7,10 @@
 //     ▲                                   │
 //     └──────── no growth for a second ◄──┘
 //
-// An attempt begins busy. One that is over within a tenth of a second costs nothing but two entries in a map: its lines
-// get the time at which its file was last modified. A quiet one costs an inotify watch; a chatty one is looked at, not
-// watched, because a watch would wake us for each of its writes. Where there are no watches left, quiet ones are looked
-// at once a second.
+// An attempt begins busy. One that writes within a tenth of a second all that it ever writes costs two entries in a map and
+// no file: its lines get the time at which its output was last modified. A quiet one costs an inotify watch; a chatty one
+// is looked at, not watched, because a watch would wake us for each of its writes. Where there are no watches left, quiet
+// ones are looked at once a second.
 //
 // A look takes the file's own time of modification, if it is not ahead of the clock: so what was written while no agent
 // ran is told by its last write.
@@ -74,15 +74,16 @@ export class LogTimes {
     this.look(key);
   }
 
-  /** The output of an attempt is complete. */
-  ended(key: string): void {
+  /** The output of an attempt is complete. @returns whether there is a file that tells its times */
+  ended(key: string): boolean {
     const followed = this.#followed.get(key);
-    if (!followed) return;
-    this.#write(followed);
+    if (!followed) return false;
+    if (this.#tellsMore(followed)) this.#write(followed);
     followed.watcher?.close();
     this.#followed.delete(key);
     this.#busy.delete(key);
     this.#unwatched.delete(key);
+    return followed.written > 0;
   }
 
   /** Size of an attempt's output when it was last looked at; undefined for an unknown one. */
@@ -142,6 +143,14 @@ export class LogTimes {
       followed.watcher = undefined;
       this.#write(followed);
     }
+  }
+
+  /** Whether what was noted of an attempt that is over says more than the time of its last write, which needs no file. */
+  #tellsMore(followed: Followed): boolean {
+    const { written, recent } = followed;
+    if (written > 0 || recent.length === 0) return written > 0;
+    this.#look(followed);
+    return followed.last.at - recent[0]!.at >= lookMs || followed.recent.length > 1;
   }
 
   #follow(key: string, last: LogTimeEntry, written: number): void {
