@@ -53,8 +53,13 @@ export function attachInput(attemptDir: string, once: boolean): AttachedInput {
   const leave = (): void => {
     if (left) return;
     left = true;
-    if (once) writeSync(end, '\n');
-    closeSync(end);
+    try {
+      if (once) writeSync(end, '\n');
+    } catch {
+      // It has ended already, or the task has (EPIPE).
+    } finally {
+      closeSync(end);
+    }
   };
   // The client may end its input and listen on.
   writable.once('close', leave);

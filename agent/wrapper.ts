@@ -22,8 +22,8 @@
 /** sh wrapper.sh ATTEMPT_DIR KILL_FILE|"" DEADLINE_FILE|"" PROCS_FILE… -- COMMAND ARG… */
 export const wrapperScript = wrapper('');
 
-/** The same for commands that take input; stdin.ts tells how. */
-export const inputWrapperScript = wrapper(`(trap '' HUP INT QUIT USR1 USR2 ALRM TERM; exec >/dev/null 2>&1; read -r __taskplane_end <&3) &
+/** The same for commands that take input; stdin.ts tells how. Whoever sees the input end also sees that nobody reads `stdin-end` any more. */
+export const inputWrapperScript = wrapper(`(trap '' HUP INT QUIT USR1 USR2 ALRM TERM; exec >/dev/null 2>&1; read -r __taskplane_end <&3; exec 3<&-) &
 exec 3<&- 4>&-
 `);
 

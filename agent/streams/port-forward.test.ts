@@ -11,11 +11,11 @@ import type { Execution } from '../driver.js';
 import { parseListeners, reachable, type Listener } from './listeners.js';
 
 const root = userInfo().uid === 0;
-/** Listens on a port and does what its last argument says with each connection. */
-const server = (port: number, host: string, doing: string): string[] => [
+/** Listens on a free port, tells which, and does what its last argument says with each connection. */
+const server = (host: string, doing: string): string[] => [
   process.execPath,
   '-e',
-  `require('node:net').createServer({ allowHalfOpen: true }, (socket) => { socket.on('error', () => {}); ${doing} }).listen(${port}, '${host}', () => console.log('listening'))`,
+  `require('node:net').createServer({ allowHalfOpen: true }, (socket) => { socket.on('error', () => {}); ${doing} }).listen(0, '${host}', function () { console.log(this.address().port); })`,
 ];
 const echoes = 'socket.pipe(socket)';
 
@@ -27,12 +27,11 @@ describe.each(root ? [true, false] : [false])('forwarding a port of a task (cgro
   afterEach(() => fixture.dispose());
 
   async function listening(host: string, doing: string): Promise<{ task: Execution; port: number }> {
-    const port = await freePort();
-    const task = await fixture.start({ argv: server(port, host, doing) });
+    const task = await fixture.start({ argv: server(host, doing) });
     const log = fixture.open({ type: 'log', namespace: 'default', name: 'web', uid: task.key.slice(0, 36), previous: false, follow: true });
-    await log[Symbol.asyncIterator]().next();
+    const { value } = await log[Symbol.asyncIterator]().next();
     log.reset('seen');
-    return { task, port };
+    return { task, port: Number(String(value)) };
   }
 
   it.each(['127.0.0.1', '0.0.0.0', '::', '::1'])('connects to what the task listens on at %s, and hands on the end of either side', async (host) => {
