@@ -14,7 +14,7 @@ import { FrameOutput } from './frame-output.js';
 import { conclude, exitStatus, internalError } from './outcome.js';
 
 /** For processes that outlive the command to write their last words: `cmd > >(tee log)`. */
-const lastWordsMs = 250;
+const lastWordsMs = 500;
 /** For a command whose client is gone, to end by itself. */
 const hangUpMs = 1_000;
 

@@ -172,7 +172,7 @@ describe.each(root ? [true, false] : [false])('exec beside a task (cgroups: %s)'
 
   it('waits a moment for the last words of those that a command has piped to', async () => {
     const task = await fixture.start(sleeper);
-    const { stdout } = await fixture.exec(task, ['sh', '-c', '(sleep 0.05; echo late) & echo early']).end();
+    const { stdout } = await fixture.exec(task, ['sh', '-c', '(sleep 0.02; echo late) & echo early']).end();
     expect(stdout).toBe('early\nlate\n');
   });
 
