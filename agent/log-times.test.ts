@@ -146,7 +146,8 @@ describe('the times of log lines', () => {
   });
 
   it('go with what is cut off', async () => {
-    run();
+    // Without the loop that cuts by itself: one at a time cuts a log.
+    running = store.times.run(stop.signal);
     store.started(key);
     const start = clock.now();
     for (let line = 0; line < 100; line++) {
