@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { createInProcessApiServer, type InProcessApiServer } from '../../apiserver/in-process.js';
 import { customResourceCleanupFinalizer, customResourceDefinitionKind, isEstablished, servedKindsOf, type CustomResourceDefinition } from '../../api/custom-resource-definition.js';
+import { configMapKind } from '../../api/config.js';
 import { isReason } from '../../api/errors.js';
 import type { KindDefinition } from '../../api/kind.js';
 import type { KubeObject } from '../../api/meta.js';
@@ -89,6 +90,16 @@ describe('the controller of definitions', () => {
     await until('things.example.com', (found) => found === undefined);
     const again = await client.create(customResourceDefinitionKind, definition('things', 'Thing'));
     expect((await client.list(servedKindsOf(again)[0]!)).items).toEqual([]);
+  });
+
+  it('leaves nothing that its objects own', async () => {
+    control();
+    const crd = await client.create(customResourceDefinitionKind, definition('things', 'Thing'));
+    const { metadata } = await make(servedKindsOf(crd)[0]!, 'owner');
+    const owned = await client.create(configMapKind, { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'owned', namespace: 'default', ownerReferences: [{ apiVersion: 'example.com/v1', kind: 'Thing', name: 'owner', uid: metadata.uid! }] } });
+    await client.delete(customResourceDefinitionKind, 'things.example.com');
+    for await (const { type } of client.watch(configMapKind, { namespace: 'default', resourceVersion: owned.metadata.resourceVersion!, signal: stop.signal })) if (type === 'DELETED') break;
+    await until('things.example.com', (found) => found === undefined);
   });
 
   it('gives a definition the names that another has left', async () => {

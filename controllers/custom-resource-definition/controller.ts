@@ -28,14 +28,16 @@ export class DefinitionCleaner implements Service {
   readonly name = 'custom-resource-definition';
   readonly #client: ApiClient;
   readonly #definitions: Informer<CustomResourceDefinition>;
+  readonly #objects: Pick<MetadataSource, 'values'>;
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #loop: ReconcileLoop;
 
-  constructor(options: { client: ApiClient; definitions: Informer<CustomResourceDefinition>; objects: Pick<MetadataSource, 'onChanges'>; clock: Clock; random: Random; logger: Logger }) {
+  constructor(options: { client: ApiClient; definitions: Informer<CustomResourceDefinition>; objects: Pick<MetadataSource, 'onChanges' | 'values'>; clock: Clock; random: Random; logger: Logger }) {
     const { client, definitions, objects, clock, random, logger } = options;
     this.#client = client;
     this.#definitions = definitions;
+    this.#objects = objects;
     this.#clock = clock;
     this.#logger = logger.child({ loop: this.name });
     this.#loop = new ReconcileLoop({ name: this.name, reconcile: (key) => this.#reconcile(key), concurrency: 4, clock, random, logger });
@@ -77,6 +79,8 @@ export class DefinitionCleaner implements Service {
           return undefined;
         case 'empty':
           if (!(await this.#empty(crd, step.kind))) return { againAfterMs: lookAgainMs };
+          // Garbage is found by what our copies tell; with the definition they would end before the last of it.
+          for (const _left of this.#objects.values(step.kind)) return { againAfterMs: gatherMs };
           this.#logger.info('all objects of the kind are gone, and so is its definition', { definition: name });
           return await this.#release(crd);
         case 'release':

@@ -169,6 +169,8 @@ export class GarbageCollector implements Service {
 
   /** `unseen`: there, as the server says, but not in our copies, so that nobody may tell us when it goes. */
   async #stateOf(reference: OwnerReference, { kind: dependentKind, metadata: dependent }: GraphObject): Promise<OwnerState | 'unseen'> {
+    // Of a kind whose definition went with its objects nobody can be asked any more.
+    if (this.#absent.has(reference.uid)) return 'absent';
     const kind = this.#options.objects.find(reference.apiVersion, reference.kind);
     if (!kind) return this.#unknown(dependent);
     // A reference from outside any namespace into one names nothing that could be found.
@@ -178,7 +180,7 @@ export class GarbageCollector implements Service {
     }
     const where = kind.namespaced ? dependent.namespace : undefined;
     const asked = `${reference.uid} ${kind.group}/${kind.plural} ${where ?? ''}/${reference.name}`;
-    if (this.#absent.has(reference.uid) || this.#absent.has(asked)) return 'absent';
+    if (this.#absent.has(asked)) return 'absent';
     const { client, objects } = this.#options;
     const known = objects.get(kind, reference.name, where)?.metadata;
     if (known?.uid === reference.uid) return waitsForDependents(known) ? 'waiting' : 'present';
