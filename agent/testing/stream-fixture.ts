@@ -75,7 +75,8 @@ export class StreamFixture {
 
   /** Starts an attempt as the agent does. */
   async start(parts: Partial<StartSpec>): Promise<Execution> {
-    const spec = startSpec(parts);
+    // Of another run of these tests at the same time, everything with the same marks would be killed.
+    const spec = startSpec({ key: `${new SystemRandom().uuid()}-1-1`, ...parts });
     const execution = await this.#driver.start(spec);
     const run = join(this.dataDir, 'attempts', spec.key, 'run');
     while (!existsSync(run) || !readFileSync(run, 'utf8').endsWith('\n')) await new Promise((resolve) => setImmediate(resolve));
