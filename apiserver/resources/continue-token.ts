@@ -7,7 +7,7 @@ export const newest = -1;
 
 export interface ContinuePoint {
   /** Every page is as of this revision; `newest` for a list that goes on with what is there now. */
-  revision: number | typeof newest;
+  revision: number;
   /** Key of the last object that was looked at. */
   after: string;
   /** Objects after it; undefined where a selector makes that unknown. */

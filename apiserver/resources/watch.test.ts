@@ -87,7 +87,7 @@ describe('watch', () => {
 
       end(status: Status | undefined): void {
         this.ended.push(status);
-        this.take();
+        void this.take();
       }
 
       drained(): Promise<void> {

@@ -21,7 +21,7 @@ describe('the typed APIs of client-node', () => {
     expect(made.status?.phase).toBe('Active');
     const map = await core.createNamespacedConfigMap({ namespace: 'typed', body: { metadata: { name: 'settings' }, data: { level: 'high' } } });
     expect(map.metadata?.creationTimestamp).toBeInstanceOf(Date);
-    await core.replaceNamespacedConfigMap({ namespace: 'typed', name: 'settings', body: { ...map, data: { level: 'low' } } });
+    await core.replaceNamespacedConfigMap({ namespace: 'typed', name: 'settings', body: Object.assign({}, map, { data: { level: 'low' } }) });
     expect(await failureOf(core.replaceNamespacedConfigMap({ namespace: 'typed', name: 'settings', body: map }))).toEqual({ code: 409, reason: 'Conflict' });
     await core.patchNamespacedConfigMap({ namespace: 'typed', name: 'settings', body: { data: { more: '1' } } }, setHeaderOptions('Content-Type', PatchStrategy.StrategicMergePatch));
     await core.patchNamespacedConfigMap({ namespace: 'typed', name: 'settings', body: [{ op: 'remove', path: '/data/level' }] });
@@ -185,6 +185,6 @@ class Candidate {
   }
 
   async #replace(held: V1Lease, spec: V1Lease['spec']): Promise<void> {
-    await this.#api.replaceNamespacedLease({ ...this.lease, body: { ...held, spec: { ...held.spec, ...spec } } });
+    await this.#api.replaceNamespacedLease({ ...this.lease, body: Object.assign({}, held, { spec: Object.assign({}, held.spec, spec) }) });
   }
 }
