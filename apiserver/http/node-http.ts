@@ -51,24 +51,35 @@ export class NodeRequest implements ServerRequest {
   }
 }
 
+/**
+ * Of a body that is too large, so much is read and thrown away before the reply: most clients look for one only when they have
+ * sent all, and a connection that is closed under them hides it.
+ */
+const discardedBytesMax = 16 * 1024 * 1024;
+
 function readAll(incoming: IncomingMessage, response: ServerResponse, bytesMax: number): Promise<Buffer> {
   const tooLarge = (): ApiError => {
     // The rest of the body is not worth reading: the connection ends with the reply.
     response.shouldKeepAlive = false;
     return new ApiError('RequestEntityTooLarge', `the body of the request is too large: at most ${bytesMax} bytes are allowed`);
   };
-  if (Number(incoming.headers['content-length'] ?? 0) > bytesMax) return Promise.reject(tooLarge());
+  if (Number(incoming.headers['content-length'] ?? 0) > bytesMax + discardedBytesMax) return Promise.reject(tooLarge());
   return new Promise((resolve, reject) => {
-    const parts: Buffer[] = [];
+    let parts: Buffer[] = [];
     let bytes = 0;
     incoming.on('data', (part: Buffer) => {
       bytes += part.length;
       if (bytes <= bytesMax) return void parts.push(part);
+      parts = [];
+      if (bytes <= bytesMax + discardedBytesMax) return;
       incoming.removeAllListeners('data');
       incoming.pause();
       reject(tooLarge());
     });
-    incoming.once('end', () => resolve(parts.length === 1 ? parts[0]! : Buffer.concat(parts)));
+    incoming.once('end', () => {
+      if (bytes > bytesMax) reject(tooLarge());
+      else resolve(parts.length === 1 ? parts[0]! : Buffer.concat(parts));
+    });
     incoming.once('error', () => reject(new ApiError('BadRequest', 'the connection broke before the body of the request was whole')));
     incoming.once('close', () => incoming.complete || reject(new ApiError('BadRequest', 'the connection broke before the body of the request was whole')));
   });

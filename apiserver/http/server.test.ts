@@ -108,11 +108,11 @@ describe('the HTTPS server', () => {
     agent.destroy();
   });
 
-  it('refuses a body that is too large before it has read it, and one that says nothing of its size', async () => {
+  it('refuses a body that is far too large before it has read it, and one that says nothing of its size so that its client reads why', async () => {
     const announced = await server.send({ method: 'POST', path: tasks, pair: server.admin, headers: { 'content-length': 50_000_000, expect: '100-continue' } }).catch((error: NodeJS.ErrnoException) => error.code);
     if (typeof announced === 'object') expect(announced.status).toBe(413);
-    const chunked = await server.send({ method: 'POST', path: tasks, pair: server.admin, body: 'x'.repeat(3_500_000), headers: { 'transfer-encoding': 'chunked' } }).catch((error: NodeJS.ErrnoException) => error.code);
-    if (typeof chunked === 'object') expect(chunked.status).toBe(413);
+    const chunked = await server.send({ method: 'POST', path: tasks, pair: server.admin, body: 'x'.repeat(3_500_000), headers: { 'transfer-encoding': 'chunked' } });
+    expect(chunked.status).toBe(413);
     expect((await server.send({ path: '/livez' })).status).toBe(200);
   });
 

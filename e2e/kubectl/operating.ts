@@ -48,7 +48,7 @@ export const operating = area('Operating', (check) => {
     expect(await kube.ok(`drain ${node} --dry-run=server`)).toMatch(/server dry run/);
     expect((await kube.object('task spared')).status).toMatchObject({ phase: 'Running', nodeName: node });
     await kube.ok('delete task spared --now');
-  }, { alone: true });
+  }, { alone: true, since: 21 });
   check('drain', 'of what would fail, without and with --force', async (kube) => {
     const node = kube.cluster.node('n1');
     await kube.task('mortal', 'sleep 600', { nodeSelector: { 'kubernetes.io/hostname': node }, onNodeLost: 'Fail' });
