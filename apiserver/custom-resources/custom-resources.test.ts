@@ -119,7 +119,7 @@ describe('a custom resource definition', () => {
     const after = await tags();
     for (const [index, tag] of after.entries()) expect(tag).not.toBe(before[index]);
     const groups = (await send('GET', '/apis')).body.groups!.map(({ name }) => name);
-    expect(groups.slice(-2)).toEqual(['stable.example.com', 'metrics.k8s.io']);
+    expect(groups.slice(-3)).toEqual(['stable.example.com', 'policy', 'metrics.k8s.io']);
     const { resources } = (await send('GET', '/apis/stable.example.com/v1')).body;
     expect(resources!.map(({ name }) => name)).toEqual(['crontabs', 'crontabs/status', 'crontabs/scale']);
     expect(JSON.stringify((await send('GET', '/openapi/v3/apis/stable.example.com/v1')).body)).toContain('A table of times');

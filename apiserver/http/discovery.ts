@@ -29,6 +29,9 @@ interface GroupVersion {
   resources: Resource[];
 }
 
+/** The group of Eviction, which is only ever a subresource of pods: kubectl before 1.22 evicts where it finds the group, and deletes elsewhere. */
+const policyGroup: GroupVersion = { group: 'policy', version: 'v1', resources: [] };
+
 /** Measured use, a view that is no kind: `kubectl top` asks for it. Last, so that `nodes` and `pods` mean the core ones. */
 const metricsGroup: GroupVersion = {
   group: 'metrics.k8s.io',
@@ -81,7 +84,7 @@ export class Discovery {
       if (!group) groups.set(apiVersion, (group = { group: kind.group, version: kind.version, resources: [] }));
       group.resources.push(resourceOf(kind));
     }
-    this.#groups = [...groups.values(), metricsGroup];
+    this.#groups = [...groups.values(), policyGroup, metricsGroup];
     this.#texts.clear();
     this.#revision = this.#kinds.revision;
   }

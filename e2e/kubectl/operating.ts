@@ -32,7 +32,7 @@ export const operating = area('Operating', (check) => {
     const words = kube.path('drained.txt');
     await kube.task('drained', `trap 'echo asked >> ${words}; exit 1' TERM; echo started; while :; do sleep 0.05; done`, { nodeSelector: { 'kubernetes.io/hostname': first } }, { labels: { app: 'drained' } });
     await kube.running('drained');
-    expect(await kube.ok(`drain ${first} --pod-selector=app=drained --timeout=60s`)).toMatch(new RegExp(`node/${first} (evicted|drained|deleted)`));
+    expect(await kube.ok(`drain ${first} --pod-selector=app=drained --timeout=60s`)).toMatch(new RegExp(`node/${first} (evicted|drained)`));
     expect(await kube.cluster.fileWritten(words)).toBe('asked\n');
     const waiting = await kube.cluster.tasks.untilObject(`${kube.namespace}/drained`, 'to wait for a node', ({ status }) => status?.phase === 'Pending');
     expect(waiting.status?.nodeName).toBeUndefined();
