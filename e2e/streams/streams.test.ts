@@ -129,10 +129,10 @@ describe.each(kubectls)('with kubectl $title', (kubectl) => {
 
   story('attach hears a task until it ends', async (cluster) => {
     const go = cluster.path('go');
-    await cluster.create(scriptTask('talking', `echo before; until [ -e ${go} ]; do sleep 0.05; done; echo here`));
+    await cluster.create(scriptTask('talking', `until [ -e ${go} ]; do echo waiting; sleep 0.05; done; echo here`));
     await cluster.running('talking');
     const attach = start(cluster, kubectl, ['attach', 'talking']);
-    await cluster.agent('n1').line(/a client attaches to a task/);
+    await attach.line(/^waiting$/);
     writeFileSync(go, '');
     expect((await attach.ended).code).toBe(0);
     expect(attach.stdout).toContain('here');
