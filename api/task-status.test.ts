@@ -70,6 +70,15 @@ describe('reported', () => {
     expect(again.attempt).toBe(2);
   });
 
+  it.each(['Lost', 'Evicted'] as const)('does not mix what was told of the attempt before into the end of a later one (%s)', (phase) => {
+    const before = accepted(reported(task(scheduled), 'n1', report({ phase: 'Scheduled', startTime: '2026-01-01T00:00:00Z', exitCode: 1, reason: 'BackOff', finishTime: '2026-01-01T00:00:01Z' }), now));
+    const evicting = evicted(task(before), { reason: 'EvictionByEvictionAPI', message: 'm' }, now)!;
+    // That the second attempt ran was overtaken by how it ended.
+    const free = accepted(reported(task(evicting), 'n1', report({ attempt: 2, phase, ...(phase === 'Evicted' ? { reason: 'Evicted' } : {}) }), now + 5000));
+    expect(free).toMatchObject({ phase: 'Pending', attempt: 2, evictions: 1 });
+    expect(free.lastAttempt).toEqual({ attempt: 2, nodeName: 'n1', finishTime: '2026-01-01T00:00:05Z', reason: phase });
+  });
+
   it('takes Lost as the end of the attempt without a result', () => {
     expect(accepted(reported(task(scheduled), 'n1', report({ phase: 'Lost' }), now))).toMatchObject({ phase: 'Pending', lastAttempt: { attempt: 1, reason: 'Lost' } });
   });
@@ -182,7 +191,7 @@ describe('the life of a task', () => {
 
   it('makes only allowed moves, never leaves its end, and never counts back', () => {
     fc.assert(
-      fc.property(fc.array(step, { maxLength: 40 }), fc.constantFrom('Reschedule', 'Wait', 'Fail'), (steps, onNodeLost) => {
+      fc.property(fc.array(step, { maxLength: 40, size: 'max' }), fc.constantFrom('Reschedule', 'Wait', 'Fail'), (steps, onNodeLost) => {
         let current = task(initialStatus(now), { onNodeLost, backoffLimit: 4 });
         for (const apply of steps) {
           const next = apply(current);

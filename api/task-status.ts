@@ -108,11 +108,15 @@ export function reported(task: Task, nodeName: string, report: TaskReport, now: 
   if (status.bindings !== report.bindings) return { refused: `binding ${report.bindings} is over; the current one is ${status.bindings ?? 0}` };
   if (report.attempt < (status.attempt ?? 0)) return { refused: `attempt ${report.attempt} is over; the current one is ${status.attempt ?? 0}` };
   if (isFinished(task)) return { refused: `the task has finished: ${status.phase}` };
-  if (report.phase === 'Evicted') return afterEviction(task, report, now);
+  // Of an attempt that is news to us, nothing holds that was told of the one before.
+  const isLater = report.attempt > (status.attempt ?? 0);
+  const current = isLater ? { ...withoutAttempt(status), attempt: report.attempt } : status;
+  if (report.phase === 'Evicted') return afterEviction({ ...task, status: current }, report, now);
   if (report.phase === 'Lost') {
-    return afterLoss({ ...task, status: { ...status, attempt: report.attempt } }, report.reason ?? 'Lost', report.message ?? 'the process is gone and nobody saw how it ended', now);
+    const told = { ...current, ...pick(report, ['firstStartTime', 'startTime']) };
+    return afterLoss({ ...task, status: told }, report.reason ?? 'Lost', report.message ?? 'the process is gone and nobody saw how it ended', now);
   }
-  const kept = report.attempt > (status.attempt ?? 0) ? withoutAttempt(status) : withoutEnd(status);
+  const kept = isLater ? current : withoutEnd(status);
   const next: TaskStatus = {
     ...kept,
     phase: report.phase,
