@@ -47,6 +47,18 @@ describe('parseJsonPath', () => {
     expect(() => parseJsonPath(path)).toThrow(JsonPathError);
   });
 
+  it('looks at so much and no more, whatever the path asks for', () => {
+    const list = Array.from({ length: 5_000 }, (_, at) => ({ at, name: `n${at}` }));
+    let looks = 0;
+    const counted = list.map((item) => new Proxy(item, { get: (target, key) => (looks++, Reflect.get(target, key)) as unknown, ownKeys: (target) => (looks++, Reflect.ownKeys(target)) }));
+    for (const path of ['.a[?(@.at == $..missing)]', '.a[?($..[?($..[?($..at)])])]', `.a[${Array.from({ length: 500 }, () => '*').join()}].at`, '..*..*..*..at']) {
+      looks = 0;
+      expect(Array.isArray(parseJsonPath(path)({ a: counted }))).toBe(true);
+      expect(looks).toBeLessThan(1_500_000);
+    }
+    expect(parseJsonPath('.a[?(@.name=="n4999")].at')({ a: list })).toEqual([4_999]);
+  });
+
   it('either reads a text or throws its own error, and never throws on a value', () => {
     const word = fc.constantFrom('.', '..', '[', ']', '*', 'a', "'a'", '0', '-1', ':', ',', '?(', ')', '@', '==', '<', '"x"', ' ', '$', '\\', '{', '}');
     fc.assert(

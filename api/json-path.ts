@@ -39,7 +39,7 @@ export function parseJsonPath(text: string): JsonPath {
   const reader = new Reader(inner);
   const steps = reader.steps();
   if (!reader.atEnd()) throw reader.expected('. or [');
-  return (value) => find(steps, [value], value);
+  return (value) => find(steps, [value], { root: value, left: looksMax });
 }
 
 class Reader {
@@ -162,50 +162,66 @@ class Reader {
   }
 }
 
-/** Several `..` in one path find more than there is: nobody reads more. */
-const foundMax = 100_000;
+/**
+ * Values that one evaluation looks at, some tens of milliseconds: several `..` in one path, or one in a filter, look at more
+ * than there is, and tables show thousands of objects. What is found by then is the answer.
+ */
+const looksMax = 200_000;
 
-function find(steps: readonly Step[], values: unknown[], root: unknown): unknown[] {
+interface Search {
+  readonly root: unknown;
+  /** Looks. */
+  left: number;
+}
+
+function find(steps: readonly Step[], values: unknown[], search: Search): unknown[] {
   let found = values;
   for (const step of steps) {
     const next: unknown[] = [];
     for (const value of found) {
-      if (next.length > foundMax) break;
-      for (const item of take(step, value, root)) next.push(item);
+      if (--search.left < 0) break;
+      for (const item of take(step, value, search)) next.push(item);
     }
     found = next;
   }
   return found;
 }
 
-function take(step: Step, value: unknown, root: unknown): unknown[] {
+function take(step: Step, value: unknown, search: Search): unknown[] {
   switch (step.do) {
     case 'field':
       return isObject(value) && Object.hasOwn(value, step.name) ? [value[step.name]] : [];
     case 'all':
-      return childrenOf(value);
+      return spent(search, childrenOf(value));
     case 'deep':
-      return withDescendants(value);
+      return withDescendants(value, search);
     case 'index':
       return Array.isArray(value) && value.at(step.index) !== undefined ? [value.at(step.index)] : [];
     case 'slice':
-      return Array.isArray(value) ? value.slice(step.start, step.end).filter((_, index) => index % step.step === 0) : [];
+      return Array.isArray(value) ? spent(search, value.slice(step.start, step.end)).filter((_, index) => index % step.step === 0) : [];
     case 'union':
-      return step.steps.flatMap((each) => take(each, value, root));
+      return step.steps.flatMap((each) => take(each, value, search));
     case 'filter':
-      return childrenOf(value).filter((item) => passes(step, item, root));
+      return childrenOf(value).filter((item) => --search.left >= 0 && passes(step, item, search));
   }
 }
 
-function passes({ left, compare, right }: Extract<Step, { do: 'filter' }>, item: unknown, root: unknown): boolean {
-  const ofLeft = valuesOf(left, item, root);
+/** Several at once may go one step too far, not many times. */
+function spent(search: Search, values: unknown[]): unknown[] {
+  if (search.left < 0) return [];
+  search.left -= values.length;
+  return values;
+}
+
+function passes({ left, compare, right }: Extract<Step, { do: 'filter' }>, item: unknown, search: Search): boolean {
+  const ofLeft = valuesOf(left, item, search);
   if (!compare || !right) return ofLeft.length > 0;
-  const ofRight = valuesOf(right, item, root);
+  const ofRight = valuesOf(right, item, search);
   return ofLeft.length > 0 && ofRight.length > 0 && holds(ofLeft[0], compare, ofRight[0]);
 }
 
-function valuesOf(operand: Operand, item: unknown, root: unknown): unknown[] {
-  return 'value' in operand ? [operand.value] : find(operand.path, [operand.fromRoot ? root : item], root);
+function valuesOf(operand: Operand, item: unknown, search: Search): unknown[] {
+  return 'value' in operand ? [operand.value] : find(operand.path, [operand.fromRoot ? search.root : item], search);
 }
 
 function holds(a: unknown, compare: Comparison, b: unknown): boolean {
@@ -227,10 +243,10 @@ function childrenOf(value: unknown): unknown[] {
   return Array.isArray(value) ? value : isObject(value) ? Object.values(value) : [];
 }
 
-function withDescendants(value: unknown): unknown[] {
+function withDescendants(value: unknown, search: Search): unknown[] {
   const all: unknown[] = [];
   const waiting: unknown[] = [value];
-  while (waiting.length > 0 && all.length <= foundMax) {
+  while (waiting.length > 0 && --search.left >= 0) {
     const next = waiting.pop();
     all.push(next);
     for (const child of childrenOf(next).toReversed()) waiting.push(child);
