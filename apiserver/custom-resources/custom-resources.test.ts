@@ -251,6 +251,28 @@ describe('a custom resource definition', () => {
     expect((await send('GET', `${crontabs}/mine`)).body).toMatchObject({ metadata: { generation: 3 }, spec: { replicas: 5 } });
   });
 
+  it('scales by server-side apply, whose fields are owned through scale', async () => {
+    await define();
+    const apply = (path: string, body: object, query: Record<string, string | boolean>): Promise<Answer> => send('PATCH', path, body, { headers: { 'content-type': 'application/apply-patch+yaml' }, query });
+    const scale = (replicas: number, more: object = {}): object => ({ apiVersion: 'autoscaling/v1', kind: 'Scale', metadata: { name: 'mine' }, spec: { replicas }, ...more });
+    expect((await apply(`${crontabs}/mine/scale`, scale(2), { fieldManager: 'scaler' })).code).toBe(404);
+    const annotations = { 'kubectl.kubernetes.io/last-applied-configuration': '{}' };
+    await apply(`${crontabs}/mine`, { ...crontab('mine', { cronSpec: '* * * * */5', replicas: 2 }), metadata: { name: 'mine', annotations } }, { fieldManager: 'user' });
+    const refused = await apply(`${crontabs}/mine/scale`, scale(3), { fieldManager: 'kubectl' });
+    expect([refused.code, refused.body.message]).toEqual([409, 'Apply failed with 1 conflict: conflict with "user": .spec.replicas']);
+    const scaled = await apply(`${crontabs}/mine/scale`, scale(3), { fieldManager: 'kubectl', force: true });
+    expect([scaled.code, scaled.body]).toMatchObject([200, { kind: 'Scale', spec: { replicas: 3 } }]);
+    const { metadata, ...rest } = (await send('GET', `${crontabs}/mine`)).body;
+    expect(rest).toMatchObject({ spec: { cronSpec: '* * * * */5', replicas: 3 } });
+    expect(metadata.annotations).toEqual(annotations);
+    expect(metadata.managedFields!.find(({ subresource }) => subresource === 'scale')).toMatchObject({ manager: 'kubectl', operation: 'Apply', apiVersion: 'stable.example.com/v1', fieldsV1: { 'f:spec': { 'f:replicas': {} } } });
+    expect((await apply(`${crontabs}/mine/scale`, scale(3, { other: 1 }), { fieldManager: 'kubectl' })).code).toBe(400);
+    expect((await apply(`${crontabs}/mine/scale`, crontab('mine'), { fieldManager: 'kubectl' })).code).toBe(400);
+    expect((await apply(`${crontabs}/mine/scale`, scale(-1), { fieldManager: 'kubectl' })).code).toBe(422);
+    expect((await apply(`${crontabs}/mine/scale`, scale(3, { metadata: { name: 'mine', resourceVersion: '1' } }), { fieldManager: 'kubectl' })).code).toBe(409);
+    expect((await apply(`${crontabs}/mine/scale`, scale(3), {})).code).toBe(422);
+  });
+
   it('lets field selectors name the fields it offers, and no others', async () => {
     await define();
     await send('POST', crontabs, crontab('red', { colour: 'red' }));

@@ -2,10 +2,11 @@
 //
 // .../scale of a kind that has one: an autoscaling/v1 Scale that is read from the object, and writes back one number. A write
 // is a patch of the object that is guarded by the version that the Scale was read at; without a version of the client's own it
-// is tried again on what has changed meanwhile.
+// is tried again on what has changed meanwhile. A Scale that is applied is applied to the object.
 
 import { badRequest, conflict, invalid, invalidValue, isReason, modifiedMessage, ApiError } from '../../api/errors.js';
-import type { KubeObject } from '../../api/meta.js';
+import { apiVersionOf } from '../../api/kind.js';
+import type { KubeObject, ObjectMeta } from '../../api/meta.js';
 import { replicasProblems, scaleOf, withReplicas, type Scale } from '../../api/structural/scale.js';
 import { applyJsonPatch } from '../resources/patches/json-patch.js';
 import { applyMergePatch } from '../resources/patches/merge-patch.js';
@@ -16,6 +17,7 @@ import { patchOptions, readOptions, writeOptions } from './query.js';
 import type { Verb } from './route.js';
 
 const triesMax = 64;
+const applyType = 'application/apply-patch+yaml';
 const scaleKind = { group: 'autoscaling', plural: 'scales', kind: 'Scale' };
 
 /** A request to .../scale. */
@@ -39,12 +41,19 @@ export class ScaleRequests {
   async handle(asked: Asked, target: ObjectTarget): Promise<ServerReply> {
     const { request, verb, caller } = asked;
     if (verb === 'get') return jsonReply(200, this.#scale(target, await this.#resources.get(caller, target, readOptions(request.query))));
+    if (verb === 'patch' && patchType(request.headers['content-type']) === applyType) return jsonReply(200, this.#scale(target, await this.#apply(asked, target)));
     const { change, options } = verb === 'update' ? await readScale(asked) : await readPatch(asked, target);
     return jsonReply(200, this.#scale(target, await this.#write(asked, target, change, options)));
   }
 
   #scale({ kind }: ObjectTarget, { object }: Rendered): Scale {
     return scaleOf(object, kind.scale!);
+  }
+
+  async #apply({ request, caller }: Asked, target: ObjectTarget): Promise<Rendered> {
+    const options = patchOptions(request.query, request.headers['user-agent'], applyType);
+    const config = configOf(target, decodePatch(await request.readBody(bodyBytesMax), applyType));
+    return (await this.#resources.apply(caller, target, config, { ...options, writtenThrough: 'scale' })).rendered;
   }
 
   async #write({ caller }: Asked, target: ObjectTarget, change: Change, options: WriteOptions): Promise<Rendered> {
@@ -75,7 +84,7 @@ async function readScale({ request }: Asked): Promise<{ change: Change; options:
 async function readPatch({ request }: Asked, { kind }: ObjectTarget): Promise<{ change: Change; options: WriteOptions }> {
   const type = patchType(request.headers['content-type']);
   if (type !== 'application/json-patch+json' && type !== 'application/merge-patch+json') {
-    throw new ApiError('UnsupportedMediaType', `the scale of ${kind.plural} takes application/json-patch+json and application/merge-patch+json, not ${type}`);
+    throw new ApiError('UnsupportedMediaType', `the scale of ${kind.plural} takes application/json-patch+json, application/merge-patch+json and application/apply-patch+yaml, not ${type}`);
   }
   const options = patchOptions(request.query, request.headers['user-agent'], type);
   const patch = decodePatch(await request.readBody(bodyBytesMax), type);
@@ -100,10 +109,38 @@ function wantedOf({ kind, name }: ObjectTarget, current: Scale, wanted: unknown)
   if (uid && uid !== current.metadata.uid) throw conflict(kind, name, `Precondition failed: UID in precondition: ${String(uid)}, UID in object meta: ${current.metadata.uid ?? ''}`);
   const spec = isMapping(wanted['spec']) ? wanted['spec'] : {};
   const { replicas = 0 } = spec;
-  const problems = replicasProblems(replicas);
-  if (Number.isInteger(replicas) && (replicas as number) > 2 ** 31 - 1) problems.push(invalidValue('spec.replicas', replicas, 'must be at most 2147483647'));
-  if (problems.length > 0) throw invalid(scaleKind, name, problems);
+  refuseReplicas(name, replicas);
   const isGuarded = Boolean(resourceVersion) && resourceVersion !== '0';
   if (isGuarded && resourceVersion !== current.metadata.resourceVersion) throw conflict(kind, name, modifiedMessage);
   return { replicas: replicas as number, isGuarded };
+}
+
+/** @throws ApiError Invalid */
+function refuseReplicas(name: string, replicas: unknown): void {
+  const problems = replicasProblems(replicas);
+  if (Number.isInteger(replicas) && (replicas as number) > 2 ** 31 - 1) problems.push(invalidValue('spec.replicas', replicas, 'must be at most 2147483647'));
+  if (problems.length > 0) throw invalid(scaleKind, name, problems);
+}
+
+/**
+ * The object's configuration that a Scale's stands for: what names it, and the replicas if it has them.
+ * @throws ApiError BadRequest, Invalid
+ */
+function configOf({ kind, name, namespace }: ObjectTarget, wanted: unknown): KubeObject {
+  if (!isMapping(wanted)) throw badRequest('the body of the request must be a Scale');
+  const { apiVersion, kind: kindName, metadata, spec, status: _status, ...others } = wanted;
+  if (apiVersion !== 'autoscaling/v1' || kindName !== 'Scale') {
+    throw badRequest(`invalid object type: ${String(apiVersion ?? '')}, Kind=${String(kindName ?? '')}, expected autoscaling/v1, Kind=Scale`);
+  }
+  const { replicas, ...otherSpec } = isMapping(spec) ? spec : {};
+  const unknown = [...Object.keys(others).map((field) => `.${field}`), ...Object.keys(otherSpec).map((field) => `.spec.${field}`)];
+  if (unknown.length > 0) {
+    throw badRequest(`failed to create typed patch object (${namespace ?? ''}/${name}; autoscaling/v1, Kind=Scale): ${unknown.map((field) => `${field}: field not declared in schema`).join(', ')}`);
+  }
+  const { uid, resourceVersion, name: given, namespace: givenNamespace, managedFields } = isMapping(metadata) ? metadata : {};
+  const named = { name: given ?? name, namespace: givenNamespace, uid, resourceVersion, managedFields };
+  const config: KubeObject = { apiVersion: apiVersionOf(kind), kind: kind.kind, metadata: named as ObjectMeta };
+  if (replicas === undefined || replicas === null) return config;
+  refuseReplicas(name, replicas);
+  return withReplicas(config, kind.scale!, replicas as number);
 }

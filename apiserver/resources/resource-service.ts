@@ -97,14 +97,14 @@ export class StoredResourceService implements ResourceService {
 
   async apply(caller: Caller, target: ObjectTarget, config: unknown, options: ApplyOptions): Promise<{ rendered: Rendered; created: boolean }> {
     refuseWrite(target, 'patch');
-    const writer = this.#writer(target, appliersName(options.fieldManager));
+    const writer = this.#writer(target, appliersName(options.fieldManager), options.writtenThrough);
     const wanted = readConfig(target, config);
     for (let tries = 0; ; tries++) {
       try {
         const plan: Plan = (stored) => permitted(caller, target, stored, planApply(target, stored, wanted, writer, options.force ?? false));
         return { rendered: (await this.#mutate(target, plan, options)).rendered, created: false };
       } catch (error) {
-        if (!isReason(error, 'NotFound') || target.subresource !== undefined || tries >= appliesMax) throw error;
+        if (!isReason(error, 'NotFound') || writer.subresource !== undefined || tries >= appliesMax) throw error;
       }
       try {
         refuseNew(target, wanted);

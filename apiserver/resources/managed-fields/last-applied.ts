@@ -42,10 +42,10 @@ function parsed(text: string): unknown {
   }
 }
 
-/** The object with its annotation, if it has one, saying what is applied now. */
-export function withLastApplied(object: KubeObject, config: KubeObject, { manager }: Writer): KubeObject {
+/** The object with its annotation, if it has one, saying what is applied now. What goes through a subresource is no configuration of the whole. */
+export function withLastApplied(object: KubeObject, config: KubeObject, { manager, subresource }: Writer): KubeObject {
   const { annotations } = object.metadata;
-  if (manager !== kubectl || !annotations?.[annotation]) return object;
+  if (manager !== kubectl || subresource !== undefined || !annotations?.[annotation]) return object;
   const { [annotation]: _old, ...others } = config.metadata.annotations ?? {};
   const { annotations: _given, ...metadata } = config.metadata;
   const text = `${JSON.stringify({ ...config, metadata: Object.keys(others).length > 0 ? { ...metadata, annotations: others } : metadata })}\n`;
