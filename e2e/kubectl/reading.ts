@@ -118,9 +118,17 @@ export const reading = area('Reading', (check) => {
     await kube.ok('delete task watched');
   });
   check('get', 'NAME -w', async (kube) => {
-    await kube.task('one', 'sleep 0.2');
+    const go = kube.path('one-go');
+    await kube.task('one', `until [ -e ${go} ]; do sleep 0.05; done`);
+    await kube.running('one');
     const watch = kube.start('get task one -w --no-headers');
     try {
+      // It drops the first event of its watch, whatever that tells: only when it has told of a change is it sure to tell of the next.
+      await kube.cluster.eventually('the watch to tell', async () => {
+        await kube.ok('annotate task one --overwrite', `seen=${kube.cluster.clock.now()}`);
+        return watch.lines.length > 1 || undefined;
+      });
+      kube.file('one-go', '');
       await watch.line(/^one\s+Succeeded/);
     } finally {
       await watch.kill();
