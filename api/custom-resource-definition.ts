@@ -30,6 +30,7 @@ export const customResourceDefinitionKind: KindDefinition<CustomResourceDefiniti
   description: 'A CustomResourceDefinition adds a kind to the API: its names, versions, schemas and columns.',
   schema: new DefinitionSchema(Definition),
   statusSubresource: true,
+  allowUnconditionalUpdate: false,
   nameProblem: subdomainProblem,
   applyDefaults: applyDefinitionDefaults,
   validate: definitionProblems,

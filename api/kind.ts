@@ -51,6 +51,8 @@ export interface KindDefinition<T extends KubeObject = KubeObject> extends Resou
     /** The object as clients of this kind see it; it must not change `stored`. */
     fromStored(stored: KubeObject): T;
   };
+  /** Whether a PUT may come without the resourceVersion that it was made from, and then takes the place of whatever there is; true when absent. */
+  allowUnconditionalUpdate?: boolean;
   /** What clients may do; all of get list watch create update patch delete deletecollection when absent. */
   verbs?: readonly string[];
   /** Why there may be no new objects now, when there may not. */

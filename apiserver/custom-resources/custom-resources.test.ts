@@ -236,6 +236,21 @@ describe('a custom resource definition', () => {
     expect((await send('POST', crontabs, crontab('odd', { bogus: 1 }), { query: { fieldValidation: 'Strict' } })).code).toBe(400);
   });
 
+  it('and its objects are replaced only by who says which version the new one was made from', async () => {
+    await define();
+    await send('POST', crontabs, crontab('mine'));
+    const path = `${crontabs}/mine`;
+    const refused = await send('PUT', path, crontab('mine'));
+    expect([refused.code, refused.body.reason, refused.body.message]).toEqual([422, 'Invalid', 'crontabs.stable.example.com "mine" is invalid: metadata.resourceVersion: Invalid value: 0x0: must be specified for an update']);
+    expect((await send('PUT', `${path}/status`, crontab('mine'))).code).toBe(422);
+    expect((await send('PUT', `${definitions}/crontabs.stable.example.com`, definition())).code).toBe(422);
+    expect((await send('PATCH', path, { metadata: { resourceVersion: null } }, { headers: merge })).code).toBe(422);
+    const { body } = await send('GET', path);
+    expect((await send('PUT', path, { ...body, spec: { image: 'b' } })).code).toBe(200);
+    expect((await send('PUT', path, { ...body, spec: { image: 'c' } })).code).toBe(409);
+    expect((await send('PATCH', path, { spec: { image: 'd' } }, { headers: merge })).code).toBe(200);
+  });
+
   it('scales', async () => {
     await define();
     await send('POST', crontabs, crontab('mine'));

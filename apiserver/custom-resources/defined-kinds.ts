@@ -61,6 +61,7 @@ export class DefinedKinds {
       ...(listKind ? { listKind } : {}),
       description: schema.root.description ?? '',
       schema,
+      allowUnconditionalUpdate: false,
       columns: columnsOf(version.additionalPrinterColumns),
       validate: (object, old) => schema.ruleProblems(object, old),
       selectableFields: selectableFieldsOf(version.selectableFields),

@@ -71,7 +71,10 @@ function refuseOutdated(kind: KindDefinition, stored: KubeObject, desired: Objec
   const name = stored.metadata.name ?? '';
   const { uid, resourceVersion } = desired;
   if (uid && uid !== stored.metadata.uid) throw uidConflict(kind, name, uid, stored.metadata.uid);
-  if (!resourceVersion || resourceVersion === '0') return;
+  if (!resourceVersion || resourceVersion === '0') {
+    if (kind.allowUnconditionalUpdate ?? true) return;
+    throw invalid({ ...kind, kind: kind.plural }, name, [{ field: 'metadata.resourceVersion', reason: 'FieldValueInvalid', message: 'Invalid value: 0x0: must be specified for an update' }]);
+  }
   if (!/^[0-9]+$/.test(String(resourceVersion))) {
     throw invalid(kind, name, [invalidValue('metadata.resourceVersion', resourceVersion, 'must be a resource version that the server gave')]);
   }

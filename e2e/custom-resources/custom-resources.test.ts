@@ -81,7 +81,8 @@ describe.each(stores)('a kind of the user on %s', (store) => {
       await cluster.processes.startApiserver();
       // The first answer after the start already knows the kind.
       const tab = (await api.getNamespacedCustomObject({ ...crontabs, name })) as CronTab;
-      await api.replaceNamespacedCustomObject({ ...crontabs, name, body: { ...tab, metadata: { name }, spec: { ...tab.spec, replicas: 3 } } });
+      expect(tab.metadata!.name).toBe(name);
+      await api.patchNamespacedCustomObject({ ...crontabs, name, body: [{ op: 'add', path: '/spec/replicas', value: 3 }] });
       await Promise.all([cluster.running(`${name}-1`, 60_000), cluster.running(`${name}-2`, 60_000)]);
       expectCode(await cluster.kubectl(['scale', `crontabs/${name}`, '--replicas=1']));
       await cluster.tasks.until('two tasks to be gone', () => cluster.tasks.objects.size === 1, 60_000);
