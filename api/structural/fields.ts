@@ -79,8 +79,7 @@ function fill(node: StructuralNode | undefined, value: unknown, room: { left: nu
     return;
   }
   if (!isMapping(value)) return;
-  for (const [key, child] of Object.entries(node.properties ?? {})) {
-    if (child.default === undefined) continue;
+  for (const [key, child] of defaultsOf(node)) {
     if (!Object.hasOwn(value, key) || (value[key] === null && !child.nullable)) assign(value, key, child.default, room);
   }
   for (const key of Object.keys(value)) {
@@ -88,6 +87,15 @@ function fill(node: StructuralNode | undefined, value: unknown, room: { left: nu
     if (value[key] === null && child && !child.nullable && child.default !== undefined) assign(value, key, child.default, room);
     fill(child, value[key], room);
   }
+}
+
+const defaulted = new WeakMap<StructuralNode, readonly (readonly [string, StructuralNode])[]>();
+
+/** The fields that have one: few, of what may be thousands, in each of what may be thousands of mappings. */
+function defaultsOf(node: StructuralNode): readonly (readonly [string, StructuralNode])[] {
+  let found = defaulted.get(node);
+  if (!found) defaulted.set(node, (found = Object.entries(node.properties ?? {}).filter(([, child]) => child.default !== undefined)));
+  return found;
 }
 
 function assign(owner: Mapping, key: string, value: unknown, room: { left: number }): void {

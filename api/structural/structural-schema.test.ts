@@ -214,6 +214,30 @@ describe('StructuralSchema', () => {
     expect(say(schema, thing([...Array.from({ length: 20_000 }, () => 'x'), 'y'])).join()).toContain('takes longer than 1000 ms');
   });
 
+  it.each<[string, object, unknown]>([
+    ['fields that must be there', { type: 'array', items: { type: 'object', not: { required: Array.from({ length: 30_000 }, (_, at) => `f${at}`) } } }, Array.from({ length: 30_000 }, () => ({}))],
+    ['choices of lists that hold nothing twice', { type: 'array', items: text, anyOf: Array.from({ length: 10_000 }, (_, at) => ({ uniqueItems: true, maxItems: at })) }, Array.from({ length: 30_000 }, (_, at) => `text ${at}`)],
+    ['choices of long texts', { type: 'string', anyOf: Array.from({ length: 10_000 }, (_, at) => ({ maxLength: at })) }, 'a'.repeat(1_000_000)],
+    ['choices of many keys', { type: 'object', anyOf: Array.from({ length: 10_000 }, (_, at) => ({ maxProperties: at })), 'x-kubernetes-preserve-unknown-fields': true }, Object.fromEntries(Array.from({ length: 50_000 }, (_, at) => [`k${at}`, at]))],
+  ])('stops at %s that would take minutes', (_, node, value) => {
+    const found = say(spec(node), thing(value)).join();
+    expect(found === '' || found.includes('takes longer than 1000 ms')).toBe(true);
+  }, 20_000);
+
+  it('knows a choice among very many at once', () => {
+    const choices = Array.from({ length: 30_000 }, (_, at) => `choice ${at}`);
+    const schema = spec({ type: 'array', items: { type: 'string', enum: choices } });
+    expect(say(schema, thing(choices))).toEqual([]);
+    expect(say(schema, thing(['choice 3', 'choice x']))[0]).toContain('spec[1]: Unsupported value: "choice x"');
+  }, 20_000);
+
+  it('fills in the defaults of many mappings under a schema of many fields', () => {
+    const schema = spec({ type: 'array', items: { type: 'object', properties: { a: { type: 'string', default: 'x' }, ...Object.fromEntries(Array.from({ length: 20_000 }, (_, at) => [`f${at}`, text])) } } });
+    const object = thing(Array.from({ length: 20_000 }, () => ({})));
+    schema.applyDefaults(object);
+    expect((object['spec'] as unknown[]).at(-1)).toEqual({ a: 'x' });
+  }, 20_000);
+
   it('stops at patterns that would take minutes', () => {
     const schema = spec({ type: 'array', items: { type: 'string', pattern: '^([ab]*a[ab]{100})+$' } });
     let seed = 12_345;

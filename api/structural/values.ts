@@ -18,6 +18,8 @@ import { forgetPatterns, matchesPattern, stepsOf } from './pattern.js';
  */
 const stepsMax = 1_000_000;
 const stepsOfLook = 4;
+/** Characters that are read, or keys that are passed over, in one step. */
+const readPerStep = 16;
 /** Milliseconds. */
 const timeMax = 1_000;
 
@@ -69,7 +71,7 @@ function look(node: StructuralNode, value: unknown, path: string, search: Search
   lookAtChoices(node, value, path, search);
   if (typeof value === 'string') lookAtText(node, value, path, search);
   else if (typeof value === 'number') lookAtNumber(node, value, path, problems);
-  if (node.enum && node.enum.length > 0) lookAtEnum(node.enum, value, path, problems);
+  if (node.enum && node.enum.length > 0) lookAtEnum(node.enum, value, path, search);
   if (Array.isArray(value)) lookAtList(node, value, path, search);
   else if (isMapping(value)) lookAtMapping(node, value, path, search);
 }
@@ -105,6 +107,7 @@ function inBody(path: string, value: unknown, rule: string): FieldProblem {
 
 function lookAtText(node: StructuralNode, text: string, path: string, { problems, steps }: Search): void {
   const { minLength, maxLength, pattern, format } = node;
+  if (minLength !== undefined || maxLength !== undefined || format !== undefined) spend(steps, text.length / readPerStep);
   if (maxLength !== undefined && text.length > maxLength && lengthOf(text) > maxLength) {
     problems.push({ field: path, reason: 'FieldValueTooLong', message: `Too long: may not be more than ${maxLength} bytes` });
   }
@@ -141,18 +144,29 @@ function isMultiple(value: number, factor: number): boolean {
   return Number.isInteger(quotient) || Math.abs(quotient - Math.round(quotient)) < 1e-9 * Math.max(1, Math.abs(quotient)) * Number(!Number.isInteger(value) || !Number.isInteger(factor));
 }
 
-function lookAtEnum(choices: readonly unknown[], value: unknown, path: string, problems: FieldProblem[]): void {
-  const text = canonical(value);
-  if (choices.some((choice) => choice === value || canonical(choice) === text)) return;
+/** Their texts, by the list of them: looked through for each of many values it would take minutes. */
+const choiceTexts = new WeakMap<readonly unknown[], ReadonlySet<string>>();
+
+function lookAtEnum(choices: readonly unknown[], value: unknown, path: string, { problems, steps }: Search): void {
+  let texts = choiceTexts.get(choices);
+  if (!texts) choiceTexts.set(choices, (texts = new Set(choices.map(canonical))));
+  if (texts.has(readText(value, steps))) return;
+  spend(steps, choices.length);
   problems.push(notSupported(path, value, choices.map((choice) => (typeof choice === 'string' ? choice : JSON.stringify(choice)))));
 }
 
+function readText(value: unknown, steps: Search['steps']): string {
+  const text = canonical(value);
+  spend(steps, text.length / readPerStep);
+  return text;
+}
+
 function lookAtList(node: StructuralNode, list: readonly unknown[], path: string, search: Search): void {
-  const { problems } = search;
+  const { problems, steps } = search;
   const { minItems, maxItems, items } = node;
   if (minItems !== undefined && list.length < minItems) problems.push(inBody(path, list.length, `should have at least ${minItems} items`));
   if (maxItems !== undefined && list.length > maxItems) problems.push(tooMany(path, list.length, maxItems));
-  if (node.uniqueItems && new Set(list.map(canonical)).size < list.length) problems.push(inBody(path, list, "shouldn't contain duplicates"));
+  if (node.uniqueItems && new Set(list.map((item) => readText(item, steps))).size < list.length) problems.push(inBody(path, list, "shouldn't contain duplicates"));
   if (!items) return;
   for (let index = 0; index < list.length && problems.length <= problemsShownMax; index++) look(items, list[index], keyPath(path, index), search);
 }
@@ -162,15 +176,17 @@ function tooMany(path: string, count: number, max: number): FieldProblem {
 }
 
 function lookAtMapping(node: StructuralNode, value: Mapping, path: string, search: Search): void {
-  const { problems } = search;
-  const { minProperties, maxProperties, properties, additionalProperties } = node;
+  const { problems, steps } = search;
+  const { minProperties, maxProperties, properties, additionalProperties, required: needed = [] } = node;
+  const keys = Object.keys(value);
+  spend(steps, needed.length + keys.length / readPerStep);
   if (minProperties !== undefined || maxProperties !== undefined) {
-    const count = Object.keys(value).length;
+    const count = keys.length;
     if (minProperties !== undefined && count < minProperties) problems.push(inBody(path, count, `should have at least ${minProperties} properties`));
     if (maxProperties !== undefined && count > maxProperties) problems.push(tooMany(path, count, maxProperties));
   }
-  for (const key of node.required ?? []) if (!Object.hasOwn(value, key)) problems.push(required(childPath(path, key)));
-  for (const key of Object.keys(value)) {
+  for (const key of needed) if (!Object.hasOwn(value, key)) problems.push(required(childPath(path, key)));
+  for (const key of keys) {
     if (problems.length > problemsShownMax) return;
     if (properties && Object.hasOwn(properties, key)) look(properties[key]!, value[key], childPath(path, key), search);
     else if (typeof additionalProperties === 'object') look(additionalProperties, value[key], childPath(path, key), search);
