@@ -55,6 +55,18 @@ describe('who owns which field', () => {
     expect(owners(again)).toEqual(owners(object));
   });
 
+  it.each(['Update', 'Apply'] as const)('thousands of entries that a client brings, each an %s, hold nobody up', async (operation) => {
+    const count = 10_000;
+    const managedFields = Array.from({ length: count }, (_, at) => ({ manager: `m${at}`, operation, apiVersion: 'v1', fieldsType: 'FieldsV1', fieldsV1: { 'f:data': { [`f:k${at}`]: {} } } }));
+    await create(configMapKind, { metadata: { name: 'x', managedFields }, data: { a: '1' } });
+    await cluster.resources.apply(cluster.caller, cluster.target(configMapKind, 'x'), { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'x' }, data: { b: '1' } }, { fieldManager: 'other' });
+    await cluster.resources.apply(cluster.caller, cluster.target(configMapKind, 'x'), { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'x' }, data: { c: '1' } }, { fieldManager: 'other' });
+    const { metadata } = await get(configMapKind);
+    const fields = metadata.managedFields!.flatMap(({ fieldsV1 }) => Object.keys((fieldsV1 as FieldSet)['f:data']!).filter((element) => element.startsWith('f:k')));
+    expect(new Set(fields).size).toBe(count);
+    expect(metadata.managedFields!.length).toBe(operation === 'Update' ? 11 : count + 2);
+  }, 30_000);
+
   it('a write that changes nothing changes no entry and no resourceVersion', async () => {
     const before = await create(configMapKind, { data: { a: '1' } });
     await cluster.clock.advance(60_000);

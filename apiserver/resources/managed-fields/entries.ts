@@ -8,7 +8,7 @@ import { dequal } from 'dequal';
 import { invalidValue, required, type FieldProblem } from '../../../api/errors.js';
 import { timestamp, type KubeObject, type ManagedFieldsEntry } from '../../../api/meta.js';
 import { isMapping } from '../admission.js';
-import { canonical, emptySet, equalSets, isEmptySet, parseFieldSet, union, type FieldSet } from './field-set.js';
+import { canonical, emptySet, equalSets, isEmptySet, parseFieldSet, unionOf, type FieldSet } from './field-set.js';
 
 /** An entry that has been looked through: what the server stores. */
 export interface ManagerEntry {
@@ -101,8 +101,10 @@ export function capUpdaters(managers: Managers): void {
   const updaters = [...managers].filter(([, { operation }]) => operation === 'Update').toSorted(([, a], [, b]) => byTime(a, b));
   let left = updaters.length;
   const first = new Map<string, string>();
+  /** What goes into each bucket: put together once, for a client may bring thousands. */
+  const parts = new Map<string, FieldSet[]>();
   for (const [identity, entry] of updaters) {
-    if (left <= updatersMax) return;
+    if (left <= updatersMax) break;
     const { apiVersion } = entry;
     const firstIdentity = first.get(apiVersion);
     if (firstIdentity === undefined) {
@@ -111,12 +113,15 @@ export function capUpdaters(managers: Managers): void {
     }
     const bucket: ManagerEntry = { manager: oldUpdatesManager, operation: 'Update', apiVersion, ...(entry.time ? { time: entry.time } : {}), fieldsType: 'FieldsV1', fieldsV1: emptySet };
     const bucketIdentity = identityOf(bucket);
-    const before = managers.get(bucketIdentity) ?? managers.get(firstIdentity)!;
+    const sets = parts.get(bucketIdentity) ?? [(managers.get(bucketIdentity) ?? managers.get(firstIdentity)!).fieldsV1];
+    parts.set(bucketIdentity, sets);
+    sets.push(entry.fieldsV1);
     if (!managers.has(bucketIdentity)) managers.delete(firstIdentity);
     managers.delete(identity);
-    managers.set(bucketIdentity, { ...bucket, fieldsV1: union(before.fieldsV1, entry.fieldsV1) });
+    managers.set(bucketIdentity, bucket);
     left--;
   }
+  for (const [identity, sets] of parts) managers.set(identity, { ...managers.get(identity)!, fieldsV1: unionOf(sets) });
 }
 
 /** What the managedFields of a client's object ask for: those that are stored, none at all, or these. */

@@ -62,9 +62,7 @@ export function has(set: FieldSet, path: readonly string[]): boolean {
 
 /** A set of these paths. */
 export function setOf(paths: Iterable<readonly string[]>): FieldSet {
-  let set = emptySet;
-  for (const path of paths) if (path.length > 0) set = union(set, path.reduceRight<FieldSet>((node, element) => ({ [element]: node }), leaf));
-  return set;
+  return unionOf([...paths].filter((path) => path.length > 0).map((path) => path.reduceRight<FieldSet>((node, element) => ({ [element]: node }), leaf)));
 }
 
 export function union(a: FieldSet, b: FieldSet): FieldSet {
@@ -76,6 +74,13 @@ export function union(a: FieldSet, b: FieldSet): FieldSet {
     result[element] = other === undefined || element === self ? node : nodeOf(isMember(other) || isMember(node), union(childrenOf(other), childrenOf(node)))!;
   }
   return result;
+}
+
+/** Two by two, so that thousands of sets do not take a copy of all that came before for each. */
+export function unionOf(sets: readonly FieldSet[]): FieldSet {
+  let left = sets;
+  while (left.length > 1) left = left.flatMap((set, at) => (at % 2 === 1 ? [] : [at + 1 < left.length ? union(set, left[at + 1]!) : set]));
+  return left[0] ?? emptySet;
 }
 
 /** What is in `a` and not in `b`: path by path, so a parent does not stand for its children. */
@@ -150,13 +155,17 @@ function byElement(a: string, b: string): number {
 export function parseFieldSet(value: unknown): FieldSet {
   if (!isMapping(value)) throw new Error('must be a mapping of path elements');
   const result: Node = {};
+  /** What is said in several ways: `v:1` and `v: 1`. */
+  const repeated = new Map<string, FieldSet[]>();
   for (const [key, child] of Object.entries(value)) {
     const element = key === self ? self : parsedElement(key);
     const node = parseFieldSet(child);
     if (element === self && !isEmptySet(node)) throw new Error('"." must be an empty mapping');
     const other = result[element];
-    result[element] = other === undefined ? node : nodeOf(isMember(other) || isMember(node), union(childrenOf(other), childrenOf(node)))!;
+    if (other === undefined) result[element] = node;
+    else if (repeated.get(element)?.push(node) === undefined) repeated.set(element, [other, node]);
   }
+  for (const [element, nodes] of repeated) result[element] = nodeOf(nodes.some(isMember), unionOf(nodes.map(childrenOf)))!;
   // A dot at the root would make the object itself a member, which nobody owns; alone, it says what nothing says.
   if (Object.keys(result).length === 1 && result[self]) return leaf;
   return canonical(result);

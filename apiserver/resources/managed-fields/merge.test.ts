@@ -41,6 +41,13 @@ const textsOf = (set: FieldSet): string[] => [...pathsOf(set)].map((path) => pat
 const order = (list: readonly { name: string }[]): string => list.map(({ name }) => name).join('');
 
 describe('fields of a value', () => {
+  it('are not what every object of JavaScript has', () => {
+    const odd: SchemaNode = { type: 'array', 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': ['constructor'], items: { type: 'object', properties: { constructor: text } as unknown as Record<string, SchemaNode> } };
+    expect(fieldsOf(odd, [{}, { constructor: 'x' }])).toEqual({ 'k:{"constructor":"x"}': { '.': {}, 'f:constructor': {} } });
+    expect(fieldsOf({ ...odd, 'x-kubernetes-list-map-keys': ['toString'], items: { type: 'object', properties: {} } }, [{}])).toEqual({});
+    expect(itemProblems(odd, [{}], '.l')).toEqual(['.l: element 0: associative list with keys has an element that omits key field "constructor" (and doesn\'t have default value)']);
+  });
+
   it('are its leaves, its keys and its items, and no structs on the way', () => {
     const given = { scalar: 'x', atomicList: ['x'], set: ['x'], named: [{ name: 'x', value: 'v' }], map: { k: 'v' }, atomicMap: { k: 'v' }, struct: { a: 'x' }, open: { m: { n: 1 }, l: [1] } };
     expect(fieldsOf(schema, given)).toEqual({

@@ -10,7 +10,7 @@ import { apiVersionOf, type KindDefinition } from '../../../api/kind.js';
 import type { KubeObject, ManagedFieldsEntry } from '../../../api/meta.js';
 import { compare } from './compare.js';
 import { encoded, identityOf, managersOf, newEntry, sameOwners, type Conflict, type ManagerEntry, type Managers, type Writer } from './entries.js';
-import { difference, emptySet, intersection, isEmptySet, pathsOf, pathText, sizeOf, union, type FieldSet } from './field-set.js';
+import { difference, emptySet, intersection, isEmptySet, pathsOf, pathText, sizeOf, union, unionOf, type FieldSet } from './field-set.js';
 import { reconciled, withNamedFields } from './fields-of.js';
 import { merge, withoutFields } from './merge.js';
 import { configuredFields, loseFields, ownable, recordWrite } from './ordinary-write.js';
@@ -93,7 +93,7 @@ function withoutStatus(kind: KindDefinition, config: KubeObject): Record<string,
  * have the struct; those who have an item or a key of a map are known by it.
  */
 function prune({ schema: { root } }: KindDefinition, merged: KubeObject, managers: Managers, last: FieldSet): KubeObject {
-  const owned = [...managers.values()].filter(({ operation }) => operation === 'Apply').reduce((sum, { fieldsV1 }) => union(sum, fieldsV1), emptySet);
+  const owned = unionOf([...managers.values()].filter(({ operation }) => operation === 'Apply').map(({ fieldsV1 }) => fieldsV1));
   return withoutFields(root, merged, difference(last, withNamedFields(root, owned))) as KubeObject;
 }
 

@@ -95,7 +95,7 @@ export function itemElement(structure: ListStructure, item: unknown): string {
   if (!isMapping(item)) throw new Error('associative list with keys may not have non-map elements');
   const keys: Record<string, unknown> = {};
   for (const key of structure.keys) {
-    const value = item[key] ?? keyDefault(structure, key);
+    const value = (Object.hasOwn(item, key) ? item[key] : undefined) ?? keyDefault(structure, key);
     if (value === undefined) throw new Error(`associative list with keys has an element that omits key field ${JSON.stringify(key)} (and doesn't have default value)`);
     keys[key] = value;
   }
@@ -103,7 +103,8 @@ export function itemElement(structure: ListStructure, item: unknown): string {
 }
 
 function keyDefault({ item }: ListStructure, key: string): unknown {
-  return item?.properties?.[key]?.default;
+  const { properties } = item ?? {};
+  return properties && Object.hasOwn(properties, key) ? properties[key]?.default : undefined;
 }
 
 /** The items of a list by their path elements, in order. Stored lists may have several of one name, and even nameless ones. */
