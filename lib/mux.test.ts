@@ -139,6 +139,30 @@ describe('Mux', () => {
     expect(right.closed).toBe(true);
   });
 
+  it('closes the channel of a peer that gives back more credit than it was sent bytes', async () => {
+    const [left, right] = PairedChannel.pair();
+    const mux = new Mux({ channel: left, initiator: true, windowBytes: 10 });
+    right.onMessage(() => {});
+    const stream = mux.open(Buffer.alloc(0));
+    await stream.write(Buffer.alloc(4));
+    right.send(Buffer.from([5, 0, 0, 0, 1, 0, 0, 0, 4]));
+    await settled();
+    expect(right.closed).toBe(false);
+    right.send(Buffer.from([5, 0, 0, 0, 1, 0, 0, 0, 1]));
+    await mux.closed;
+    expect(right.closed).toBe(true);
+    await expect(stream.write(Buffer.alloc(1_000))).rejects.toThrow(StreamClosedError);
+  });
+
+  it('closes the channel of a peer that opens streams where none are served', async () => {
+    const [left, right] = PairedChannel.pair();
+    const mux = new Mux({ channel: left, initiator: true });
+    right.onMessage(() => {});
+    right.send(Buffer.from([1, 0, 0, 0, 2]));
+    await mux.closed;
+    expect(left.sentBytes).toBe(0);
+  });
+
   it('tells readers and writers of both sides why a stream was reset', async () => {
     const [left, right] = PairedChannel.pair();
     const a = new Mux({ channel: left, initiator: true, windowBytes: 10 });

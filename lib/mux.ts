@@ -45,7 +45,7 @@ export interface MuxOptions {
   channel: MessageChannel;
   /** One side says true, the other false: it decides who counts in odd numbers. */
   initiator: boolean;
-  /** The other side opened a stream; `request` is what it sent along. Refused when absent. */
+  /** The other side opened a stream; `request` is what it sent along. When absent, that breaks the rules. */
   onStream?(stream: MuxStream, request: Buffer): void;
   /** Bytes under way per stream and direction; both sides must say the same. */
   windowBytes?: number;
@@ -143,8 +143,7 @@ export class Mux {
         return true;
       case frameTypes.window:
         if (payload.length !== 4) return false;
-        stream.receiveCredit(payload.readUInt32BE(0));
-        return true;
+        return stream.receiveCredit(payload.readUInt32BE(0));
       default:
         return false;
     }
@@ -162,10 +161,9 @@ export class Mux {
   #opened(id: number, request: Buffer): void {
     if (this.#isOurs(id) || id <= this.#lastPeerId) return this.close();
     this.#lastPeerId = id;
-    if (!this.#options.onStream || this.#streams.size >= this.#options.streamsMax) {
-      const why = this.#options.onStream ? 'too many streams' : 'this side accepts no streams';
-      return this.#send(frameTypes.reset, id, Buffer.from(why));
-    }
+    // An answer to each would fill the memory for a peer that asks and does not listen.
+    if (!this.#options.onStream) return this.close();
+    if (this.#streams.size >= this.#options.streamsMax) return this.#send(frameTypes.reset, id, Buffer.from('too many streams'));
     this.#options.onStream(this.#add(id), request);
   }
 
@@ -262,10 +260,13 @@ class Stream implements MuxStream {
     return true;
   }
 
-  receiveCredit(bytes: number): void {
+  /** Only what was sent can have been taken: more credit than the window would have this side buffer without bound. */
+  receiveCredit(bytes: number): boolean {
+    if (this.#credit + bytes > this.#windowBytes) return false;
     this.#credit += bytes;
     this.#creditArrived.resolve();
     this.#creditArrived = new Deferred();
+    return true;
   }
 
   finish(error: StreamClosedError | undefined): void {
