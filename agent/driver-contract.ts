@@ -21,9 +21,11 @@ export interface DriverCommands {
 }
 
 let counter = 0;
+/** Several test processes may run at once, and what carries a uid is killed with its attempt, whoever started it. */
+const uidStart = `${process.pid.toString(16).padStart(8, '0')}-0000-4000-8000-`;
 
 export function startSpec(parts: Partial<StartSpec>): StartSpec {
-  const key = parts.key ?? `00000000-0000-4000-8000-${String(++counter).padStart(12, '0')}-1-1`;
+  const key = parts.key ?? `${uidStart}${String(++counter).padStart(12, '0')}-1-1`;
   const [, uid] = /^(.*)-\d+-\d+$/.exec(key) ?? [];
   return {
     argv: [],
@@ -94,7 +96,7 @@ export function driverContract(name: string, make: () => Promise<DriverFixture>,
     });
 
     it('says that an attempt without a trace never started', async () => {
-      expect(await fixture.driver.recover('00000000-0000-4000-8000-00000000dead-1-1')).toBe('never-started');
+      expect(await fixture.driver.recover(`${uidStart}00000000dead-1-1`)).toBe('never-started');
     });
 
     it('sweeps attempts that nobody wants to keep', async () => {

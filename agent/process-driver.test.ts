@@ -88,6 +88,14 @@ describe.each(root ? [true, false] : [false])('ProcessDriver (cgroups: %s)', (wi
     await expect(run({ argv: ['exit', '3'] })).rejects.toThrow('exit: command not found in PATH');
   });
 
+  it('asks a command that takes input to end, however young it is', async () => {
+    for (let times = 0; times < 25; times++) {
+      const execution = await fixture.driver.start(startSpec({ argv: ['sleep', '1000'], stdin: true }));
+      execution.terminate();
+      expect(await execution.ended).toMatchObject({ exitCode: 143, signal: 'SIGTERM' });
+    }
+  });
+
   it('stops a script at its first failing line and passes it arguments', async () => {
     const { end, output } = await run({ script: 'echo $0 $1\nfalse\necho never', argv: ['name', 'one'] });
     expect(output).toBe('name one\n');

@@ -195,19 +195,17 @@ function markedPids(key: string): number[] {
 }
 
 /**
- * Whether the wrapper's command exists. A fork of the wrapper that has not become the command yet still has the wrapper's
- * traps, and would swallow the signal like it. Where the kernel does not tell: yes.
+ * Whether the wrapper's command exists. A fork of the wrapper that has not become the command yet, and the keeper of the input
+ * of one that takes any, would swallow the signal like the wrapper; both still have its command line. Where the kernel does not tell: yes.
  */
 function commandExists(wrapper: number): boolean {
-  const children = tryRead(`/proc/${wrapper}/task/${wrapper}/children`);
+  const children = tryRead(`/proc/${wrapper}/task/${wrapper}/children`)?.trim();
   if (children === undefined) return true;
-  // The newest: one that takes input has the keeper of that before.
-  const child = children.trim().split(' ').at(-1);
-  return child !== '' && caughtSignals(child!) !== caughtSignals(wrapper);
+  return children !== '' && commandLine(children.split(' ').at(-1)!) !== commandLine(wrapper);
 }
 
-function caughtSignals(pid: number | string): string | undefined {
-  return /^SigCgt:\s*(\S+)/m.exec(tryRead(`/proc/${pid}/status`) ?? '')?.[1];
+function commandLine(pid: number | string): string | undefined {
+  return tryRead(`/proc/${pid}/cmdline`);
 }
 
 function readEnviron(pid: number): string[] {

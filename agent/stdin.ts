@@ -29,9 +29,14 @@ export async function makeStdin(attemptDir: string, owner: { uid: number; gid: n
 /** For the wrapper, as its descriptors 0 (the command's), 3 and 4 (the keeper's); the caller closes them. */
 export function openStdin(attemptDir: string): { command: number; keeper: [end: number, write: number]; close(): void } {
   const { read, write } = openBothEnds(join(attemptDir, 'stdin'));
-  // Open both ways, so that the keeper waits although nobody writes yet.
-  const end = openSync(join(attemptDir, 'stdin-end'), constants.O_RDWR);
-  return { command: read, keeper: [end, write], close: () => [read, write, end].forEach((fd) => closeSync(fd)) };
+  try {
+    // Open both ways, so that the keeper waits although nobody writes yet.
+    const end = openSync(join(attemptDir, 'stdin-end'), constants.O_RDWR);
+    return { command: read, keeper: [end, write], close: () => [read, write, end].forEach((fd) => closeSync(fd)) };
+  } catch (error) {
+    [read, write].forEach((fd) => closeSync(fd));
+    throw error;
+  }
 }
 
 /**
