@@ -167,6 +167,9 @@ export class StartError extends Error {
   }
 }
 
+/** What the kernel says when it is short of something just now. */
+export const busyCodes: ReadonlySet<string> = new Set(['EAGAIN', 'ENOMEM', 'EMFILE', 'ENFILE', 'ENOSPC', 'EDQUOT']);
+
 /** The machine is short of something (processes, memory, disk) just now; nothing has run, and the same key may be tried again. */
 export class MachineBusyError extends Error {
   override readonly name = 'MachineBusyError';

@@ -9,7 +9,7 @@
 // Directories of ended attempts stay for reading, the newest ones, until there are too many, too old or too big.
 
 import { execFile } from 'node:child_process';
-import { chmodSync, closeSync, copyFileSync, fstatSync, openSync, readFileSync, readSync, renameSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import { chmodSync, closeSync, copyFileSync, fstatSync, openSync, readFileSync, readSync, renameSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -17,7 +17,7 @@ import { sleep, type Clock } from '../lib/clock.js';
 import type { Logger } from '../lib/log.js';
 import type { Service } from '../lib/service.js';
 import { attemptKeys } from './attempt-files.js';
-import { parseAttemptKey } from './driver.js';
+import { busyCodes, parseAttemptKey } from './driver.js';
 import { LogTimes } from './log-times.js';
 
 export interface LogKeep {
@@ -150,10 +150,12 @@ export class LogStore implements Service {
         writeFileSync(join(dir, 'output.start.new'), `${next}\n`, { mode: 0o600 });
         renameSync(join(dir, 'output.start.new'), join(dir, 'output.start'));
         this.times.cut(key, next);
-      } else if (start === 0) {
+      } else {
         this.times.look(key);
         const from = copyTail(path, join(dir, 'output.1'), this.#keep.bytesPerAttempt);
         truncateSync(path, 0);
+        // It was cut before, by an agent that could.
+        if (start > 0) rmSync(join(dir, 'output.start'), { force: true });
         this.times.emptied(key, from);
       }
     } catch (error) {
@@ -161,12 +163,15 @@ export class LogStore implements Service {
     }
   }
 
+  /** @throws Error when the machine is too busy to start a process */
   async #punch(path: string, before: number): Promise<boolean> {
     const length = Math.floor(before / blockBytes) * blockBytes;
     try {
       await promisify(execFile)('fallocate', ['--punch-hole', '--offset', '0', '--length', String(length), path]);
       return true;
     } catch (error) {
+      // The machine is short of something just now, which says nothing of its file system: the next look tries again.
+      if (busyCodes.has(String((error as NodeJS.ErrnoException).code))) throw error;
       this.#holes = false;
       this.#logger.warn('this file system (or machine) cannot cut the beginning out of a file; output is copied and emptied instead, which may lose lines', { error });
       return false;

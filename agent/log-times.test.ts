@@ -178,6 +178,39 @@ describe('the times of log lines', () => {
     expect(await read({ sinceMs: start + 1_500 })).toBe(`${at(start + 2_000)} c\n`);
   });
 
+  it('begin anew with a file that its task has emptied', async () => {
+    run();
+    store.started(key);
+    write('long ago, and longer than what follows\n');
+    await clock.advance(3_000);
+    truncateSync(output, 0);
+    write('a\n');
+    const first = clock.now();
+    while (store.times.sizeOf(key) !== 2) await new Promise((resolve) => setImmediate(resolve));
+    await clock.advance(1_000);
+    write('b\n');
+    const second = clock.now();
+    await clock.advance(1_000);
+    expect(await read()).toBe(`${at(first)} a\n${at(second)} b\n`);
+    store.ended(key);
+    expect(await read()).toBe(`${at(first)} a\n${at(second)} b\n`);
+  });
+
+  it('do without a file where there is no room', async () => {
+    run();
+    mkdirSync(join(dir, 'times'));
+    mkdirSync(join(dir, 'times.new'));
+    store.started(key);
+    write('a\n');
+    await clock.advance(1_000);
+    store.times.cut(key, 1);
+    store.times.emptied(key, 1);
+    write('b\n');
+    await clock.advance(2_000);
+    store.ended(key);
+    expect(await read({ timestamps: false })).toBe('a\nb\n');
+  });
+
   it('are told of the newest half as finely as before when there are too many', () => {
     const entries = Array.from({ length: 100 }, (_, index) => ({ end: index + 1, at: index * 10 }));
     const thinned = thinnedTimes(entries);

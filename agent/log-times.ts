@@ -116,7 +116,7 @@ export class LogTimes {
     if (!followed) return;
     this.#write(followed);
     const path = this.#timesPath(key);
-    this.#rewrite(followed, readTimes(path).filter(({ end }) => end > before));
+    this.#unlessFull(() => this.#rewrite(followed, readTimes(path).filter(({ end }) => end > before)));
   }
 
   /** The output was emptied; what was there from this offset on is output.1 now. */
@@ -125,9 +125,9 @@ export class LogTimes {
     if (!followed) return;
     this.#write(followed);
     const path = this.#timesPath(key);
-    writeTimes(`${path}.1`, readTimes(path).flatMap(({ end, at }) => (end > from ? [{ end: end - from, at }] : [])));
-    this.#rewrite(followed, []);
-    followed.last = { end: 0, at: followed.last.at };
+    const known = readTimes(path);
+    this.#beginAnew(followed);
+    this.#unlessFull(() => writeTimes(`${path}.1`, known.flatMap(({ end, at }) => (end > from ? [{ end: end - from, at }] : []))));
   }
 
   /** Looks until the signal aborts; by then everything is in the files. */
@@ -208,6 +208,8 @@ export class LogTimes {
 
   #look(followed: Followed): boolean {
     const stat = statSync(join(followed.dir, 'output.log'), { throwIfNoEntry: false });
+    // The task itself may empty it, by a name such as /dev/stdout.
+    if (stat && stat.size < followed.last.end) this.#beginAnew(followed);
     if (!stat || stat.size <= followed.last.end) return false;
     const at = Math.max(followed.last.at, Math.min(Math.round(stat.mtimeMs), Math.floor(this.#clock.now())));
     const newest = followed.recent.at(-1);
@@ -237,13 +239,33 @@ export class LogTimes {
         followed.written = thinned.length;
       }
     } catch (error) {
-      // The lines are what matters; they are in another file.
       followed.recent = recent.slice(0, recent.length - unwritten);
       followed.unwritten = 0;
-      if (this.#complained) return;
-      this.#complained = true;
-      this.#logger.warn('the times of log lines cannot be written down; lines are told with the time of a later one, look for room on the disk of the data directory', { error });
+      this.#complain(error);
     }
+  }
+
+  /** Nothing that was noted holds for what is in the file now. */
+  #beginAnew(followed: Followed): void {
+    followed.last = { end: 0, at: followed.last.at };
+    followed.recent = [];
+    followed.unwritten = 0;
+    this.#unlessFull(() => this.#rewrite(followed, []));
+  }
+
+  #unlessFull(write: () => void): void {
+    try {
+      write();
+    } catch (error) {
+      this.#complain(error);
+    }
+  }
+
+  /** The lines are what matters; they are in another file. */
+  #complain(error: unknown): void {
+    if (this.#complained) return;
+    this.#complained = true;
+    this.#logger.warn('the times of log lines cannot be written down; lines are told with the time of a later one, look for room on the disk of the data directory', { error });
   }
 
   #rewrite(followed: Followed, entries: readonly LogTimeEntry[]): void {

@@ -16,7 +16,7 @@ import type { Logger } from '../lib/log.js';
 import { AttemptFiles } from './attempt-files.js';
 import { helperGroup, type AttemptGroup, type Cgroups } from './cgroup.js';
 import { checkWorkingDir, resolveProgram } from './command.js';
-import { isExecution, MachineBusyError, StartError, type Driver, type Execution, type Exit, type StartSpec, type Vanished } from './driver.js';
+import { busyCodes, isExecution, MachineBusyError, StartError, type Driver, type Execution, type Exit, type StartSpec, type Vanished } from './driver.js';
 import { endLeftovers } from './exec-process.js';
 import { execShimScript } from './exec-shim.js';
 import { isAlive, readBootId } from './proc.js';
@@ -38,7 +38,6 @@ export interface ProcessDriverOptions {
 
 /** One argument of a program may be 128 KiB; longer scripts go through a file. */
 const scriptArgumentBytesMax = 96 * 1024;
-const busyCodes = new Set(['EAGAIN', 'ENOMEM', 'EMFILE', 'ENFILE', 'ENOSPC', 'EDQUOT']);
 
 export class ProcessDriver implements Driver {
   readonly #options: ProcessDriverOptions;
@@ -179,8 +178,9 @@ export class ProcessDriver implements Driver {
 
   async #spawn(spec: StartSpec, files: AttemptFiles, command: { argv: string[]; cwd: string }, group: AttemptGroup | undefined): Promise<ChildProcess> {
     const outputs = files.openOutputs();
-    const input = spec.stdin ? openStdin(files.dir) : undefined;
+    let input: ReturnType<typeof openStdin> | undefined;
     try {
+      if (spec.stdin) input = openStdin(files.dir);
       const fence = spec.fenced ? this.#options.watchdog.deadlineFile : '';
       const child = spawn(
         shellFor(spec.env),

@@ -6,7 +6,7 @@ import type { AttachTunnelRequest, ExecTunnelRequest, PortForwardTunnelRequest }
 import type { Clock } from '../../lib/clock.js';
 import type { Logger } from '../../lib/log.js';
 import type { MuxStream } from '../../lib/mux.js';
-import { MachineBusyError, NotRunningError, parseAttemptKey, StartError, type Execution } from '../driver.js';
+import { busyCodes, MachineBusyError, NotRunningError, parseAttemptKey, StartError, type Execution } from '../driver.js';
 import type { AttachedInput } from '../stdin.js';
 import { serveAttach } from './attach-session.js';
 import { serveExec } from './exec-session.js';
@@ -98,5 +98,3 @@ function refusal(request: SessionRequest, error: unknown): ApiError {
   const busy = error instanceof MachineBusyError || busyCodes.has((error as NodeJS.ErrnoException).code ?? '');
   return new ApiError(busy ? 'ServiceUnavailable' : 'InternalError', sentence);
 }
-
-const busyCodes = new Set(['EAGAIN', 'ENOMEM', 'EMFILE', 'ENFILE', 'ENOSPC', 'EDQUOT']);
