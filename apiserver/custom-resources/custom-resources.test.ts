@@ -6,10 +6,12 @@ import type { CustomResourceDefinition, DefinitionVersion } from '../../api/cust
 import type { KubeObject } from '../../api/meta.js';
 import type { ApiRequest, Transport } from '../../api/transport.js';
 import { SystemClock } from '../../lib/clock.js';
+import { Deferred } from '../../lib/deferred.js';
 import { SystemRandom } from '../../lib/random.js';
 import { agentUser, createInProcessApiServer, type InProcessApiServer } from '../in-process.js';
 import { objectStoreKey } from '../resources/registry-keys.js';
 import { EmbeddedStore } from '../storage/embedded/embedded-store.js';
+import type { Store } from '../storage/store.js';
 
 const definitions = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions';
 const crontabs = '/apis/stable.example.com/v1/namespaces/default/crontabs';
@@ -335,6 +337,39 @@ describe('a custom resource definition', () => {
     const there = await other.transport().request({ method: 'POST', path: crontabs, body: JSON.stringify(crontab('mine')) });
     expect(there.status).toBe(201);
     expect((await send('GET', `${crontabs}/mine`)).code).toBe(200);
+    stop.abort();
+    await following;
+  });
+
+  it('does not get the names of one that another API server has acknowledged, however far behind this one is', async () => {
+    let caughtUp = Promise.resolve();
+    const lagging: Store = {
+      read: (key) => store.read(key),
+      list: (prefix, options) => store.list(prefix, options),
+      write: (write) => store.write(write),
+      async *watch(...args) {
+        for await (const changes of store.watch(...args)) {
+          await caughtUp;
+          yield changes;
+        }
+      },
+      currentRevision: () => store.currentRevision(),
+      presence: store.presence,
+      close: () => Promise.resolve(),
+    };
+    const other = await createInProcessApiServer({ clock: new SystemClock(), random: new SystemRandom(), store: lagging });
+    const following = other.run(stop.signal);
+    await other.ready;
+    const gate = new Deferred<void>();
+    caughtUp = gate.promise;
+    await define();
+    const second = other.transport().request({ method: 'POST', path: definitions, body: JSON.stringify(definition((spec) => Object.assign(spec.names, { plural: 'others', singular: 'other', kind: 'Other' }))) });
+    // A write, if there is one, would have come by now.
+    await store.currentRevision();
+    await new Promise((resolve) => setImmediate(resolve));
+    gate.resolve();
+    const { status } = JSON.parse((await second).body) as CustomResourceDefinition;
+    expect(status!.conditions!.find(({ type }) => type === 'NamesAccepted')).toMatchObject({ status: 'False', reason: 'ShortNamesConflict' });
     stop.abort();
     await following;
   });

@@ -70,9 +70,7 @@ export class StoredResourceService implements ResourceService {
 
   async create(caller: Caller, target: Target, object: KubeObject, options: WriteOptions): Promise<Rendered> {
     refuseProjection(target.kind, 'create');
-    const { rendered } = await this.creator.create(caller, target, object, options);
-    if (strategyOf(target.kind).isAwaited) await this.#caughtUp();
-    return rendered;
+    return (await this.#awaited(target.kind, () => this.creator.create(caller, target, object, options))).rendered;
   }
 
   async update(caller: Caller, target: ObjectTarget, object: KubeObject, options: WriteOptions): Promise<Rendered> {
@@ -108,8 +106,8 @@ export class StoredResourceService implements ResourceService {
       }
       try {
         refuseNew(target, wanted);
-        const { rendered } = await this.creator.create(caller, target, wanted, options, ownersOfApplied(target.kind, wanted, writer));
-        if (strategyOf(target.kind).isAwaited) await this.#caughtUp();
+        const owners = ownersOfApplied(target.kind, wanted, writer);
+        const { rendered } = await this.#awaited(target.kind, () => this.creator.create(caller, target, wanted, options, owners));
         return { rendered, created: true };
       } catch (error) {
         // Somebody was faster: there is an object now, to be merged with.
@@ -166,8 +164,7 @@ export class StoredResourceService implements ResourceService {
   /** @param plan over the object as the target's kind has it, which need not be how it is stored */
   async #mutate({ kind, name, namespace }: ObjectTarget, plan: Plan, options: { dryRun?: boolean }): Promise<Mutated> {
     const key = objectStoreKey(storedKind(kind), name, namespace);
-    const mutated = await this.mutator.mutate({ kind, name, key }, planOnStored(kind, this.#settling(kind, plan)), options);
-    if (strategyOf(kind).isAwaited) await this.#caughtUp();
+    const mutated = await this.#awaited(kind, () => this.mutator.mutate({ kind, name, key }, planOnStored(kind, this.#settling(kind, plan)), options));
     return kind.storedAs ? { ...mutated, rendered: asServed(kind, mutated.rendered) } : mutated;
   }
 
@@ -184,9 +181,14 @@ export class StoredResourceService implements ResourceService {
     };
   }
 
-  /** Until this server knows every write that was acknowledged, and goes by it. */
-  #caughtUp(): Promise<void> {
-    return withClientErrors(() => this.#options.cache.fresh());
+  /** What is judged among all objects of its kind is judged among all that were acknowledged, and answered when this server goes by it. */
+  async #awaited<T>(kind: KindDefinition, write: () => Promise<T>): Promise<T> {
+    if (!strategyOf(kind).isAwaited) return write();
+    const { cache } = this.#options;
+    await withClientErrors(() => cache.fresh());
+    const done = await write();
+    await withClientErrors(() => cache.fresh());
+    return done;
   }
 }
 

@@ -29,7 +29,7 @@ export interface Strategy {
   prepareForUpdate?(next: KubeObject, stored: KubeObject): void;
   /** What depends on other objects, in place, last before each write; what `object` holds is shared with others. */
   settle?(object: KubeObject, world: World): void;
-  /** Whether a write is answered only when this server itself goes by it. */
+  /** Whether a write is judged only when this server knows all that was acknowledged before it, and answered only when this server itself goes by it. */
   readonly isAwaited?: boolean;
   /** What keeps back an object whose deletion begins, in place. `now` is milliseconds since the epoch. */
   beginDelete?(next: KubeObject, now: number): void;
