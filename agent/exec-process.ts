@@ -283,8 +283,13 @@ export function userOf(wrapperArgv: readonly string[]): Pick<Surroundings, 'asUs
   return { asUser: [setpriv, reuid!, regid!, groups!, end], owner: { uid: Number(uid), gid: Number(gid) } };
 }
 
-/** Every process of the leader's session. A session's number is not used again while somebody is in it. */
+/**
+ * Every process of the leader's session. Its number is not used again while somebody is in it: when the process of that number is
+ * another one, nobody is, and who is in a session of that number now is nobody of ours.
+ */
 function sessionOf(leader: { pid: number; startTicks: string }): number[] {
+  const holder = readStat(leader.pid);
+  if (holder && holder.startTicks !== leader.startTicks) return [];
   return allPids().filter((pid) => {
     const stat = readStat(pid);
     return stat?.session === leader.pid && stat.state !== 'Z' && Number(stat.startTicks) >= Number(leader.startTicks);

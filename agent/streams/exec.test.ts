@@ -1,10 +1,11 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import { channels } from '../../api/stream-frames.js';
-import { allPids, readStat } from '../proc.js';
+import { allPids, readBootId, readStat } from '../proc.js';
 import { exitCodeOf, StreamFixture } from '../testing/stream-fixture.js';
 import type { Execution } from '../driver.js';
 
@@ -200,6 +201,41 @@ describe.each(root ? [true, false] : [false])('exec beside a task (cgroups: %s)'
     const { stdout, stderr, status } = await fixture.exec(again, ['sh', '-c', 'echo $FROM; id -un']).end();
     expect({ stderr, status }).toMatchObject({ stderr: '', status: { status: 'Success' } });
     expect(stdout).toBe(`before\n${root ? 'nobody' : userInfo().username}\n`);
+  });
+
+  it('ends nobody who has the number of what an earlier agent ran', async () => {
+    const task = await fixture.start(sleeper);
+    const other = spawn('sleep', ['998'], { detached: true, stdio: 'ignore' });
+    try {
+      const stat = await new Promise<string>((resolve) => {
+        const look = (): unknown => (cmdline(other.pid!).includes('998') ? resolve(readFileSync(`/proc/${other.pid}/stat`, 'utf8').trim()) : setImmediate(look));
+        look();
+      });
+      const fields = stat.slice(stat.lastIndexOf(') ') + 2).split(' ');
+      fields[19] = '1';
+      const left = join(attemptDir(task), 'exec-1-1');
+      mkdirSync(left);
+      writeFileSync(join(left, 'run'), `${stat.slice(0, stat.lastIndexOf(') ') + 2)}${fields.join(' ')} ${readBootId()}\n`);
+      await fixture.restart(task);
+      expect(execDirs(task)).toEqual([]);
+      expect(readStat(other.pid!)?.state).toBe('S');
+    } finally {
+      other.kill('SIGKILL');
+    }
+  });
+
+  it('gives a command its own three descriptors, and none of the agent', async () => {
+    // What whoever started this test left open is not the agent's.
+    const inherited = new Set(readdirSync(`/proc/${process.ppid}/fd`));
+    const task = await fixture.start({ ...sleeper, stdin: true });
+    const beside = fixture.exec(task, ['sh', '-c', 'echo ready; cat'], { tty: true });
+    await beside.says('ready');
+    for (const tty of [false, true]) {
+      const { stdout } = await fixture.exec(task, ['sh', '-c', 'for fd in /proc/$$/fd/*; do readlink "$fd" >/dev/null && echo "${fd##*/}"; done'], { tty }).end();
+      expect(stdout.trim().split(/\s+/).filter((fd) => Number(fd) < 3 || !inherited.has(fd))).toEqual(['0', '1', '2']);
+    }
+    const command = await found((pid) => cmdline(pid).split('\0').slice(1).join() === '1000,' && [...task.pids()].includes(pid));
+    expect(readdirSync(`/proc/${command}/fd`).filter((fd) => Number(fd) < 3 || !inherited.has(fd))).toEqual(['0', '1', '2']);
   });
 
   it('does not run a command once the fence has passed', async () => {
