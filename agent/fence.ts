@@ -61,6 +61,7 @@ export class Fence implements Service {
   #soleServer = false;
   /** Monotonic milliseconds. */
   #deadline = 0;
+  #reopenedAt: number | undefined;
   #timer: Timer | undefined;
   #opened = new Deferred<void>();
   #emptied = new Deferred<void>();
@@ -72,6 +73,11 @@ export class Fence implements Service {
   /** Whether what is guarded may start and run now. */
   get open(): boolean {
     return this.#options.clock.monotonic() < this.#deadline;
+  }
+
+  /** When it last opened after having been closed, so that what waited meanwhile may have been given away; monotonic milliseconds. */
+  get reopenedAt(): number | undefined {
+    return this.#reopenedAt;
   }
 
   /** Resolves when the fence next opens, or at once. */
@@ -169,10 +175,12 @@ export class Fence implements Service {
 
   #extend(deadline: number): void {
     const { clock } = this.#options;
+    const wasClosed = this.#deadline === -Infinity;
     this.#deadline = deadline;
     this.#timer?.cancel();
     const leftMs = deadline - clock.monotonic();
     if (leftMs <= 0) return this.#expire();
+    if (wasClosed) this.#reopenedAt = clock.monotonic();
     this.#timer = clock.timer(leftMs, () => this.#expire());
     this.#opened.resolve();
   }
@@ -191,11 +199,9 @@ export class Fence implements Service {
   async #lapse(signal: AbortSignal): Promise<void> {
     this.#announced = false;
     this.#isRegistered = false;
-    if (this.#guarded.size > 0) {
-      this.#emptied = new Deferred();
-      this.#expire();
-      await this.#emptied.promise;
-    }
+    this.#emptied = new Deferred();
+    this.#expire();
+    if (this.#guarded.size > 0) await this.#emptied.promise;
     await this.#register(signal);
   }
 }

@@ -129,6 +129,7 @@ async function runLocked(options: AgentRunOptions, journal: Journal, signal: Abo
     clock,
     logger,
     environment: environmentMaker(client, nodeName),
+    isStillBound: (task) => isStillBound(client, task),
     submit: (report) => writer.submit(report),
     event: (task, type, reason, message) => events.record(task, type, reason, message),
     attemptStarted: (key) => logs.started(key),
@@ -157,6 +158,11 @@ async function runLocked(options: AgentRunOptions, journal: Journal, signal: Abo
   told.abort();
   services.abort();
   await running.finally(() => driver.close());
+}
+
+async function isStillBound(client: ApiClient, { metadata, status }: Task): Promise<boolean> {
+  const current = await client.get<Task>(taskKind, metadata.name ?? '', metadata.namespace);
+  return current.metadata.uid === metadata.uid && current.status?.nodeName === status?.nodeName && current.status?.bindings === status?.bindings;
 }
 
 /**

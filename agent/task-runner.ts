@@ -27,6 +27,7 @@ import { asLastAttempt, baseReport, endFields, type Attempt } from './reports.js
 import { deadlineMessage, decide, reasonOf, type AttemptEnd } from './restart-policy.js';
 import type { Semaphore } from './semaphore.js';
 import { startSpecOf } from './start-spec.js';
+import { StillBound } from './still-bound.js';
 import type { Settlement } from './status-writer.js';
 import { supervise } from './supervise.js';
 import { Wanted } from './wanted.js';
@@ -41,6 +42,8 @@ export interface RunnerContext {
   logger: Logger;
   /** @throws anything, when the environment cannot be had now; the attempt then waits */
   environment(task: Task, attempt: number): Promise<Record<string, string>>;
+  /** Whether the server, asked now, has the task still bound here as this version says. @throws anything, when it does not answer */
+  isStillBound(task: Task): Promise<boolean>;
   submit(report: TaskReport): Promise<Settlement>;
   event(task: Task, type: 'Normal' | 'Warning', reason: string, message: string): void;
   attemptStarted(key: string): void;
@@ -73,6 +76,9 @@ export class TaskRunner {
   #execution: Execution | undefined;
   /** What a report last said about waiting, so that the same is not said twice. */
   #told = '';
+  readonly #stillBound: StillBound;
+  /** Keys in the journal that a later try of the same attempt replaces. */
+  readonly #replaced: string[] = [];
 
   constructor(context: RunnerContext, task: Task, recovered?: Recovered) {
     this.#context = context;
@@ -81,6 +87,7 @@ export class TaskRunner {
     this.bindings = task.status?.bindings ?? 0;
     const firstStartedAt = parseTimestamp(task.status?.firstStartTime) ?? recovered?.execution?.startedAt ?? recovered?.record.end?.startedAt;
     this.#wanted = new Wanted({ clock: context.clock, task, firstStartedAt });
+    this.#stillBound = new StillBound(context);
     this.#logger = context.logger.child({ task: `${task.metadata.namespace}/${task.metadata.name}` });
   }
 
@@ -115,7 +122,10 @@ export class TaskRunner {
     let round = this.#firstRound();
     let outcome = this.#recovered ? await this.#resume(round, this.#recovered) : await this.#begin(round);
     for (;;) {
-      if (outcome.kind === 'dropped') return;
+      if (outcome.kind === 'dropped') {
+        if (this.#wanted.order === 'forget') this.#done(round);
+        return;
+      }
       if (outcome.kind === 'lost') return this.#final(round, { ...this.#report(round, 'Lost'), reason: outcome.reason, message: outcome.message });
       if (outcome.kind === 'unstarted') return this.#finishUnstarted(round);
       if (outcome.kind === 'evicted') return this.#finishEvicted(round, outcome.end, outcome.usage);
@@ -149,7 +159,11 @@ export class TaskRunner {
 
   #resume(round: Round, recovered: Recovered): Promise<AttemptOutcome> {
     const key = this.#key(round);
-    if (recovered.neverStarted) return this.#start(round);
+    if (recovered.neverStarted) {
+      const { start } = recovered.record;
+      this.#replaced.push(attemptKey(start, start.tries));
+      return this.#start(round);
+    }
     const { phase, attempt } = this.task.status ?? {};
     if (recovered.execution && (phase !== 'Running' || attempt !== round.attempt.number)) this.#send(this.#report(round, 'Running'));
     if (recovered.execution) return this.#supervise(round, key, recovered.execution, recovered.record.stop);
@@ -169,6 +183,10 @@ export class TaskRunner {
         this.#wanted.rearm();
         continue;
       }
+      if (fenced && !(await this.#stillBound.confirm(this.task, this.#logger))) {
+        await this.#wanted.until(clock.now() + backoffMs({ firstMs: 1_000, maxMs: 30_000, factor: 2 }, ++failures));
+        continue;
+      }
       const env = await this.#environment(round);
       if (!env) {
         await this.#wanted.until(clock.now() + backoffMs({ firstMs: 1_000, maxMs: 30_000, factor: 2 }, ++failures));
@@ -176,7 +194,7 @@ export class TaskRunner {
       }
       const release = await starts.acquire();
       try {
-        if (this.#obstacle() || (fenced && !fence.open)) continue;
+        if (this.#obstacle() || (fenced && !(fence.open && this.#stillBound.isCertain))) continue;
         const key = this.#key(round);
         const { namespace, name } = baseReport(this.task, round.attempt, 'Scheduled');
         await journal.start({ uid: this.uid, bindings: this.bindings, attempt: round.attempt.number, tries: round.tries, namespace, name, fenced, delays: round.delays });
@@ -186,6 +204,8 @@ export class TaskRunner {
         }
         const execution = await driver.start(startSpecOf(this.task, key, env, fenced));
         release();
+        // Only now: until then they tell that this is a later try.
+        this.#replaced.splice(0).forEach((replaced) => journal.done(replaced));
         this.#context.attemptStarted(key);
         round.attempt.startedAt = execution.startedAt;
         this.#wanted.firstStartedAt ??= execution.startedAt;
@@ -295,10 +315,10 @@ export class TaskRunner {
         this.#send({ ...this.#report(round, 'Scheduled'), ...endFields(end, usage), reason: decision.reason, message: decision.message });
       }
       const { order } = this.#wanted;
-      if (order === 'forget') this.#context.journal.done(this.#key(round));
+      if (order === 'forget') this.#done(round);
       if (order) return undefined;
       if (this.#context.clock.now() >= decision.atMs) {
-        this.#context.journal.done(this.#key(round));
+        this.#done(round);
         const last = asLastAttempt(round.attempt, end, reasonOf(end), this.#context.nodeName);
         return { attempt: { number: round.attempt.number + 1, last }, tries: 0, delays: decision.delays };
       }
@@ -327,11 +347,15 @@ export class TaskRunner {
       if (this.#wanted.order === 'detach') return;
       this.#wanted.rearm();
     }
-    const key = this.#key(round);
-    if (this.#context.journal.attempts.has(key)) this.#context.journal.done(key);
+    this.#done(round);
   }
 
   // common
+
+  #done(round: Round): void {
+    const { journal } = this.#context;
+    for (const key of [...this.#replaced.splice(0), this.#key(round)]) if (journal.attempts.has(key)) journal.done(key);
+  }
 
   #report(round: Round, phase: TaskReport['phase']): TaskReport {
     const { task, firstStartedAt } = this.#wanted;
