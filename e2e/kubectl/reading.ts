@@ -222,7 +222,8 @@ export const reading = area('Reading', (check) => {
     await kube.with(task, 'apply');
     const lines = expectCode(await kube.feed({ ...task, spec: { ...task.spec, priority: 9 } }, 'diff'), 1).stdout.split('\n');
     // The priority and what counts it: nothing else may look changed.
-    expect(lines.filter((line) => /^[+-][^+-]/.test(line)).map((line) => line.replaceAll(/\s+/g, ' '))).toEqual(['- generation: 1', '+ generation: 2', '- priority: 0', '+ priority: 9']);
+    // The oldest kubectl shows who wrote when, too.
+    expect(lines.filter((line) => /^[+-][^+-]/.test(line) && !/^. +time: /.test(line)).map((line) => line.replaceAll(/\s+/g, ' '))).toEqual(['- generation: 1', '+ generation: 2', '- priority: 0', '+ priority: 9']);
     await kube.ok('delete cm/differing task/differing');
   });
   check('diff', '--server-side', async (kube) => {
@@ -254,11 +255,12 @@ export const reading = area('Reading', (check) => {
   });
   check('wait', '--for=jsonpath', async (kube) => expect(await kube.ok('wait task/failed --timeout=20s --for', 'jsonpath={.status.phase}=Failed')).toBe('task.taskplane.dev/failed condition met\n'), { since: 23 });
   check('wait', '--for=delete', async (kube) => {
-    await kube.task('leaving', 'sleep 600');
+    // It is killed only after three seconds: the oldest kubectl fails when there is nothing to wait for any more.
+    await kube.task('leaving', 'trap "" TERM; while :; do sleep 0.1; done');
     await kube.running('leaving');
-    const wait = kube.start('wait task/leaving --for=delete --timeout=60s');
-    await kube.ok('delete task leaving --wait=false --grace-period=1');
-    expect((await wait.ended).code).toBe(0);
+    await kube.ok('delete task leaving --wait=false --grace-period=3');
+    await kube.ok('wait task/leaving --for=delete --timeout=60s');
+    expect(await kube.ok('get task leaving --ignore-not-found')).toBe('');
     expect(await kube.ok('wait task/waiting --for=condition=Scheduled=false --timeout=20s')).toContain('condition met');
   });
   check('wait', '--for=create', async (kube) => {
