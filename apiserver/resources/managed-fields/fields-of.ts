@@ -3,7 +3,7 @@
 import type { SchemaNode } from '../../../api/schema.js';
 import { isMapping } from '../admission.js';
 import { childrenOf, elementText, emptySet, fieldElement, isEmptySet, isMember, nodeOf, type FieldSet } from './field-set.js';
-import { declaredStructure, fieldSchema, indexed, isNamedField, itemElement, structureOf, type ListStructure, type MappingStructure } from './structure.js';
+import { declaredStructure, fieldSchema, indexed, isNamedField, itemElement, structureOf, type IndexedItems, type ListStructure, type MappingStructure } from './structure.js';
 
 type Node = Record<string, FieldSet>;
 
@@ -64,14 +64,60 @@ export function withNamedFields(schema: SchemaNode | undefined, set: FieldSet): 
   return result;
 }
 
-/** The set under a schema by which what was shared item by item may be one whole now: who had a part of it then has it all. */
-export function reconciled(schema: SchemaNode | undefined, set: FieldSet): FieldSet {
-  const result: Node = {};
-  for (const [element, node] of Object.entries(set)) {
-    const child = isEmptySet(node) ? undefined : childSchema(schema, element);
-    result[element] = child === undefined ? node : isWhole(child) ? emptySet : reconciled(child, node);
+/** Items that may get owners of their own in one go. */
+const newlyOwnedMax = 200_000;
+
+/**
+ * Sets of owners as a schema has them that has changed since they were written. What was shared item by item may be one whole now: who
+ * had a part of it then has it all. And a list that was one whole may be shared item by item: who had it then has every item of it.
+ */
+export class Reconciler {
+  readonly #schema: SchemaNode | undefined;
+  readonly #live: unknown;
+  /** By list, for many may own the same one. */
+  readonly #items = new Map<unknown, FieldSet>();
+  readonly #indexes = new Map<unknown, IndexedItems>();
+  #left = newlyOwnedMax;
+
+  constructor(schema: SchemaNode | undefined, live: unknown) {
+    this.#schema = schema;
+    this.#live = live;
   }
-  return result;
+
+  reconciled(set: FieldSet): FieldSet {
+    return this.#below(this.#schema, set, this.#live);
+  }
+
+  #below(schema: SchemaNode | undefined, set: FieldSet, live: unknown): FieldSet {
+    const result: Node = {};
+    for (const [element, node] of Object.entries(set)) result[element] = element === '.' ? node : this.#at(childSchema(schema, element), node, () => this.#child(schema, live, element));
+    return result;
+  }
+
+  #at(schema: SchemaNode | undefined, node: FieldSet, live: () => unknown): FieldSet {
+    if (schema === undefined) return node;
+    if (!isEmptySet(node)) return isWhole(schema) ? emptySet : this.#below(schema, node, live());
+    const structure = declaredStructure(schema);
+    return structure?.type === 'list' && structure.relation !== 'atomic' ? this.#allOf(schema, live()) : node;
+  }
+
+  #allOf(schema: SchemaNode, list: unknown): FieldSet {
+    if (!Array.isArray(list) || list.length > this.#left) return emptySet;
+    this.#left -= list.length;
+    let items = this.#items.get(list);
+    if (!items) this.#items.set(list, (items = nodeOf(true, fieldsOf(schema, list))!));
+    return items;
+  }
+
+  #child(schema: SchemaNode | undefined, live: unknown, element: string): unknown {
+    if (element.startsWith('f:')) return isMapping(live) && Object.hasOwn(live, element.slice(2)) ? live[element.slice(2)] : undefined;
+    const structure = schema && declaredStructure(schema);
+    if (structure?.type !== 'list' || !Array.isArray(live)) return undefined;
+    let index = this.#indexes.get(live);
+    if (!index) this.#indexes.set(live, (index = indexed(structure, live)));
+    const places = index.places.get(element) ?? [];
+    return places.length === 1 ? live[places[0]!] : undefined;
+  }
 }
 
 function isWhole(schema: SchemaNode): boolean {

@@ -5,7 +5,7 @@ import { deepFreeze } from '../../../lib/deep-freeze.js';
 import { copyOf } from '../admission.js';
 import { compare } from './compare.js';
 import { difference, equalSets, isEmptySet, pathsOf, union, type FieldSet } from './field-set.js';
-import { fieldsOf, itemProblems, reconciled, withNamedFields } from './fields-of.js';
+import { fieldsOf, itemProblems, Reconciler, withNamedFields } from './fields-of.js';
 import { merge, withoutFields } from './merge.js';
 
 const text: SchemaNode = { type: 'string' };
@@ -63,7 +63,15 @@ describe('fields of a value', () => {
 
   it('of what is one whole now belong to those who had a part of it', () => {
     const before = { 'f:atomicList': { 'v:"x"': {} }, 'f:atomicMap': { '.': {}, 'f:k': {} }, 'f:scalar': { 'f:a': {} }, 'f:struct': { 'f:a': {} }, 'f:set': { 'v:"x"': {} } };
-    expect(reconciled(schema, before)).toEqual({ 'f:atomicList': {}, 'f:atomicMap': {}, 'f:scalar': {}, 'f:struct': { 'f:a': {} }, 'f:set': { 'v:"x"': {} } });
+    expect(new Reconciler(schema, {}).reconciled(before)).toEqual({ 'f:atomicList': {}, 'f:atomicMap': {}, 'f:scalar': {}, 'f:struct': { 'f:a': {} }, 'f:set': { 'v:"x"': {} } });
+  });
+
+  it('of what is shared item by item now belong to those who had it all', () => {
+    const reconciler = new Reconciler(schema, { set: ['x', 'y'], named: [{ name: 'x', value: 'v' }], atomicList: ['x'], map: { k: 'v' } });
+    const item = { 'k:{"name":"x","protocol":"TCP"}': { '.': {}, 'f:name': {}, 'f:value': {} } };
+    expect(reconciler.reconciled({ 'f:set': {}, 'f:named': {}, 'f:atomicList': {}, 'f:map': {} })).toEqual({ 'f:set': { '.': {}, 'v:"x"': {}, 'v:"y"': {} }, 'f:named': { '.': {}, ...item }, 'f:atomicList': {}, 'f:map': {} });
+    expect(reconciler.reconciled({ 'f:set': { '.': {} }, 'f:named': { ...item, 'k:{"name":"z","protocol":"TCP"}': {} } })).toEqual({ 'f:set': { '.': {} }, 'f:named': { ...item, 'k:{"name":"z","protocol":"TCP"}': {} } });
+    expect(new Reconciler(schema, {}).reconciled({ 'f:set': {} })).toEqual({ 'f:set': {} });
   });
 
   it('of items with the same name, or none, are a problem', () => {

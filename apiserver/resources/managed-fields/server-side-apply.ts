@@ -11,7 +11,7 @@ import type { KubeObject, ManagedFieldsEntry } from '../../../api/meta.js';
 import { compare } from './compare.js';
 import { encoded, identityOf, managersOf, newEntry, sameOwners, type Conflict, type ManagerEntry, type Managers, type Writer } from './entries.js';
 import { difference, emptySet, intersection, isEmptySet, pathsOf, pathText, sizeOf, union, unionOf, type FieldSet } from './field-set.js';
-import { reconciled, withNamedFields } from './fields-of.js';
+import { Reconciler, withNamedFields } from './fields-of.js';
 import { merge, withoutFields } from './merge.js';
 import { configuredFields, loseFields, ownable, recordWrite } from './ordinary-write.js';
 import { conflictsLeftByClientSideApply, withLastApplied } from './last-applied.js';
@@ -50,7 +50,8 @@ export function ownersAfterApply(kind: KindDefinition, stored: KubeObject, next:
 /** Whoever is not known to have set what is there is given a name at the first apply. */
 function startingManagers(kind: KindDefinition, live: KubeObject, writer: Writer): Managers {
   const managers = managersOf(live);
-  for (const [identity, entry] of managers) managers.set(identity, { ...entry, fieldsV1: reconciled(kind.schema.root, entry.fieldsV1) });
+  const reconciler = new Reconciler(kind.schema.root, live);
+  for (const [identity, entry] of managers) managers.set(identity, { ...entry, fieldsV1: reconciler.reconciled(entry.fieldsV1) });
   if (managers.size > 0) return managers;
   const everything = compare(kind.schema.root, { metadata: {} }, ownable(kind, live, writer.subresource));
   recordWrite(managers, everything, { ...writer, manager: beforeFirstApply }, apiVersionOf(kind));
