@@ -13,7 +13,7 @@ import { aborted } from '../../lib/service.js';
 import type { Handler } from '../handler.js';
 import type { ResourceService } from '../resources/service.js';
 import { createApp } from './app.js';
-import { NodeRequest, writeReply } from './node-http.js';
+import { NodeRequest, splitUrl, writeReply } from './node-http.js';
 import { StreamServer } from './streams/stream-server.js';
 import { userOfSocket } from './tls-user.js';
 import { TunnelServer } from './tunnel-server.js';
@@ -119,7 +119,7 @@ export class HttpsServer {
     try {
       await this.#answer(incoming, response);
     } catch (error) {
-      this.#options.logger.error('A reply could not be written, so its connection was cut; this is a defect of the server: please report it with this line.', { method: incoming.method, path: incoming.url, error });
+      this.#options.logger.error('A reply could not be written, so its connection was cut; this is a defect of the server: please report it with this line.', { method: incoming.method, path: splitUrl(incoming.url ?? '').path, error });
       response.destroy();
     }
   }

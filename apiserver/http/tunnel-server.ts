@@ -53,7 +53,7 @@ export class TunnelServer {
       }
       this.#webSockets.handleUpgrade(request, socket, head, (webSocket) => tunnels.connect(nodeName, channelOf(webSocket, clock)));
     } catch (error) {
-      refuse(socket, toApiError(error, { requestId: '', method: 'GET', path: request.url ?? '' }, logger).toStatus(), clock);
+      refuse(socket, toApiError(error, { requestId: '', method: 'GET', path: splitUrl(request.url ?? '').path }, logger).toStatus(), clock);
     }
   }
 

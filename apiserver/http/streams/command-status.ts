@@ -28,7 +28,8 @@ function parsed(text: string): Status | undefined {
   try {
     const status = JSON.parse(text) as Partial<Status> | null;
     const known = typeof status === 'object' && status !== null && (status.status === 'Success' || status.status === 'Failure');
-    return known ? (status as Status) : undefined;
+    const said = typeof status?.message === 'string' || status?.message === undefined;
+    return known && said ? (status as Status) : undefined;
   } catch {
     return undefined;
   }

@@ -6,6 +6,8 @@ export interface InboxOptions<T> {
   bytesOf(item: T): number;
   pause(): void;
   resume(): void;
+  /** How many bytes more, or fewer, are held. */
+  held?(change: number): void;
 }
 
 /** For one reader. */
@@ -24,7 +26,7 @@ export class Inbox<T> implements AsyncIterable<T> {
   push(item: T): void {
     if (this.#ended) return;
     this.#items.push(item);
-    this.#bytes += this.#options.bytesOf(item);
+    this.#hold(this.#options.bytesOf(item));
     if (!this.#paused && this.#bytes > this.#options.bytesMax) {
       this.#paused = true;
       this.#options.pause();
@@ -42,7 +44,7 @@ export class Inbox<T> implements AsyncIterable<T> {
   discard(): void {
     this.end();
     this.#items = [];
-    this.#bytes = 0;
+    this.#hold(-this.#bytes);
     this.#resume();
   }
 
@@ -50,7 +52,7 @@ export class Inbox<T> implements AsyncIterable<T> {
     for (;;) {
       const item = this.#items.shift();
       if (item !== undefined) {
-        this.#bytes -= this.#options.bytesOf(item);
+        this.#hold(-this.#options.bytesOf(item));
         if (this.#bytes * 2 < this.#options.bytesMax) this.#resume();
         yield item;
       } else if (this.#ended) {
@@ -59,6 +61,11 @@ export class Inbox<T> implements AsyncIterable<T> {
         await new Promise<void>((resolve) => (this.#wake = resolve));
       }
     }
+  }
+
+  #hold(change: number): void {
+    this.#bytes += change;
+    this.#options.held?.(change);
   }
 
   #resume(): void {

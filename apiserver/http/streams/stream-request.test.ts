@@ -84,7 +84,7 @@ describe('the protocol', () => {
     const choice = chooseTransport({ method, headers }, subresource);
     return 'protocol' in choice ? `${choice.transport} ${typeof choice.protocol === 'string' ? choice.protocol : choice.protocol.name}` : choice.transport;
   };
-  const webSocket = (protocols?: string): Record<string, string> => ({ upgrade: 'websocket', ...(protocols === undefined ? {} : { 'sec-websocket-protocol': protocols }) });
+  const webSocket = (protocols?: string): Record<string, string> => ({ upgrade: 'websocket', 'sec-websocket-key': 'dGhlIHNhbXBsZSBub25jZQ==', 'sec-websocket-version': '13', ...(protocols === undefined ? {} : { 'sec-websocket-protocol': protocols }) });
   const spdy = (protocols: string): Record<string, string> => ({ upgrade: 'SPDY/3.1', 'x-stream-protocol-version': protocols });
 
   it.each<[StreamSubresource, Record<string, string>, string]>([
@@ -107,6 +107,8 @@ describe('the protocol', () => {
     ['none that we know over SPDY', 'exec', spdy('v9.channel.k8s.io'), 'server accepts [v4.channel.k8s.io v3.channel.k8s.io v2.channel.k8s.io channel.k8s.io]', 403],
     ['none over SPDY', 'exec', { upgrade: 'SPDY/3.1' }, 'X-Stream-Protocol-Version is required', 400],
     ['a tunnel for exec', 'exec', webSocket('SPDY/3.1+portforward.k8s.io'), 'unable to negotiate protocol', 403],
+    ['a handshake without a key', 'exec', { ...webSocket(), 'sec-websocket-key': 'x' }, 'Sec-WebSocket-Key', 400],
+    ['a handshake of no version', 'exec', { upgrade: 'websocket', 'sec-websocket-key': 'dGhlIHNhbXBsZSBub25jZQ==' }, 'Sec-WebSocket-Version', 400],
     ['something else altogether', 'exec', { upgrade: 'h2c' }, 'this server speaks websocket and SPDY/3.1 here, not "h2c"', 400],
   ])('is refused: %s', (_what, subresource, headers, message, code) => {
     expect(() => chosen(subresource, headers)).toThrow(expect.objectContaining({ message: expect.stringContaining(message) as unknown as string, code }));

@@ -114,7 +114,7 @@ export class StreamServer {
       stand = await this.#prepare(upgrade, admitted.caller);
     } catch (error) {
       over();
-      const refused = toApiError(error, { requestId: '', method: request.method ?? '', path: request.url ?? '' }, logger);
+      const refused = toApiError(error, { requestId: '', method: request.method ?? '', path: pathOf(request) }, logger);
       answered(refused.code);
       return refuse(socket, refused.toStatus(), clock);
     }
@@ -124,7 +124,7 @@ export class StreamServer {
       (socket as Socket).setNoDelay?.(true);
       await stand(upgrade);
     } catch (error) {
-      logger.error('A stream ended for a reason that the server did not foresee; this is a defect of the server: please report it with this line.', { path: request.url, error });
+      logger.error('A stream ended for a reason that the server did not foresee; this is a defect of the server: please report it with this line.', { path: pathOf(request), error });
       socket.destroy();
     } finally {
       over();
@@ -187,7 +187,7 @@ export class StreamServer {
     const protocol = (choice as { protocol: CommandProtocol }).protocol;
     const client = new SpdyCommand({ connection: () => connection, protocol, command });
     const socket = spdySocket(upgrade, protocol);
-    const connection = new SpdyConnection({ socket, streamsMax: spdyStreamsMax, onStream: (stream) => client.open(stream) });
+    const connection = new SpdyConnection({ socket, streamsMax: spdyStreamsMax, clock, onStream: (stream) => client.open(stream) });
     const connected = connection.run().then(() => client.left());
     await this.#until(() => client.finish(stopping), (async () => {
       if (await client.opened(clock)) await relayCommand(client, agent, command);
@@ -200,7 +200,7 @@ export class StreamServer {
 
   async #spdyForward(socket: Duplex, target: ForwardTarget, andClose: () => void = () => undefined): Promise<void> {
     const forward = new SpdyForward({ target, clock: this.#options.clock });
-    const connection = new SpdyConnection({ socket, streamsMax: spdyStreamsMax, onStream: (stream: SpdyStream) => forward.open(stream) });
+    const connection = new SpdyConnection({ socket, streamsMax: spdyStreamsMax, clock: this.#options.clock, onStream: (stream: SpdyStream) => forward.open(stream) });
     const end = (): void => {
       connection.close();
       andClose();
@@ -232,6 +232,11 @@ export class StreamServer {
 }
 
 const stopping = failure('the API server is stopping; run the command again in a moment');
+
+/** For log lines: the query of an exec holds its arguments, and people pass passwords. */
+function pathOf(request: IncomingMessage): string {
+  return splitUrl(request.url ?? '').path;
+}
 
 /** All or none. @throws ApiError */
 function connectAll(target: ForwardTarget, ports: readonly number[]): { port: number; agent: MuxStream }[] {

@@ -20,10 +20,19 @@ export function chooseTransport({ method, headers }: Offer, subresource: StreamS
   const upgrade = (headers.upgrade ?? '').toLowerCase();
   if (upgrade === 'websocket') {
     if (method !== 'GET') throw new ApiError('MethodNotAllowed', 'a WebSocket is opened with GET');
+    refuseBadHandshake(headers);
     return webSocketChoice(listOf(headers['sec-websocket-protocol']), subresource);
   }
   if (!listOf(upgrade).includes('spdy/3.1')) throw badRequest(`unable to upgrade: this server speaks websocket and SPDY/3.1 here, not ${JSON.stringify(headers.upgrade ?? '')}`);
   return { transport: 'spdy', protocol: spdyProtocol(listOf(headers['x-stream-protocol-version']), subresource) };
+}
+
+/** What the handshake would fail for: by then the command would run. https://www.rfc-editor.org/rfc/rfc6455#section-4.2.1 */
+function refuseBadHandshake(headers: Offer['headers']): void {
+  const key = headers['sec-websocket-key'];
+  const version = headers['sec-websocket-version'];
+  if (key === undefined || !/^[+/0-9A-Za-z]{22}==$/.test(key)) throw badRequest('unable to upgrade: Missing or invalid Sec-WebSocket-Key header');
+  if (version !== '13' && version !== '8') throw badRequest('unable to upgrade: Missing or invalid Sec-WebSocket-Version header');
 }
 
 function webSocketChoice(offered: readonly string[], subresource: StreamSubresource): Choice {

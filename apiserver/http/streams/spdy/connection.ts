@@ -6,6 +6,7 @@
 // read from the socket.
 
 import type { Duplex } from 'node:stream';
+import type { Clock, Timer } from '../../../../lib/clock.js';
 import { Deferred } from '../../../../lib/deferred.js';
 import { StreamClosedError } from '../../../../lib/mux.js';
 import { Inbox } from '../inbox.js';
@@ -36,12 +37,19 @@ export interface SpdyConnectionOptions {
   onStream(stream: SpdyStream): void;
   /** Streams open at once; more are refused. */
   streamsMax: number;
+  clock: Clock;
 }
 
 const noHeaders: Headers = new Map();
 /** Arrived and not taken, per stream. */
 const inboxBytesMax = 256 * 1024;
+/** The same over all streams of a connection. */
+const heldBytesMax = 4 * 1024 * 1024;
+/** What a piece costs beyond its bytes: there may be one for each byte. */
+const pieceBytes = 64;
 const dataFrameBytesMax = 32 * 1024;
+/** A connection that is not read does not show that its client has gone: writing to it does. */
+const pingEveryMs = 10_000;
 /** What waits for the client, beyond which nothing is read that might have to be answered. */
 const unsentBytesMax = 4 * 1024 * 1024;
 
@@ -54,8 +62,11 @@ export class SpdyConnection {
   readonly #closed = new Deferred<void>();
   #lastStreamId = 0;
   #pauses = 0;
+  #heldBytes = 0;
+  #full = false;
   #over = false;
   #drain: Deferred<void> | undefined;
+  #ping: Timer | undefined;
 
   constructor(options: SpdyConnectionOptions) {
     this.#options = options;
@@ -119,7 +130,7 @@ export class SpdyConnection {
       case 'rst-stream':
         return this.#streams.get(frame.streamId)?.abandon();
       case 'ping':
-        // Even ones would be answers to ours; we send none.
+        // Even ones are answers to ours.
         if (frame.id % 2 === 1) this.#send(pingFrame(frame.id));
         return;
       case 'go-away':
@@ -139,6 +150,7 @@ export class SpdyConnection {
       over: () => this.#streams.delete(id),
       pause: () => this.#pause(),
       resume: () => this.#resume(),
+      held: (change) => this.#hold(change),
     });
     this.#streams.set(id, stream);
     if (fin) stream.receiveEnd();
@@ -168,16 +180,39 @@ export class SpdyConnection {
   }
 
   #pause(): void {
-    if (this.#pauses++ === 0) this.#options.socket.pause();
+    if (this.#pauses++ > 0) return;
+    this.#options.socket.pause();
+    this.#pingLater();
+  }
+
+  #pingLater(): void {
+    if (this.#over) return;
+    this.#ping = this.#options.clock.timer(pingEveryMs, () => {
+      this.#send(pingFrame(2));
+      this.#pingLater();
+    }, { unref: true });
   }
 
   #resume(): void {
-    if (--this.#pauses === 0) this.#options.socket.resume();
+    if (--this.#pauses > 0) return;
+    this.#ping?.cancel();
+    this.#options.socket.resume();
+  }
+
+  /** One stream alone may not fill it, but hundreds would. */
+  #hold(change: number): void {
+    this.#heldBytes += change;
+    const full = this.#full ? this.#heldBytes * 2 > heldBytesMax : this.#heldBytes > heldBytesMax;
+    if (full === this.#full) return;
+    this.#full = full;
+    if (full) this.#pause();
+    else this.#resume();
   }
 
   #finish(): void {
     if (this.#over) return;
     this.#over = true;
+    this.#ping?.cancel();
     for (const stream of [...this.#streams.values()]) stream.abandon();
     this.#drained();
     this.#closed.resolve();
@@ -192,6 +227,7 @@ interface StreamLink {
   over(): void;
   pause(): void;
   resume(): void;
+  held(change: number): void;
 }
 
 class Stream implements SpdyStream {
@@ -208,7 +244,7 @@ class Stream implements SpdyStream {
     link: StreamLink,
   ) {
     this.#link = link;
-    this.#inbox = new Inbox({ bytesMax: inboxBytesMax, bytesOf: (data) => data.length, pause: link.pause, resume: link.resume });
+    this.#inbox = new Inbox({ bytesMax: inboxBytesMax, bytesOf: (data) => data.length + pieceBytes, pause: link.pause, resume: link.resume, held: link.held });
   }
 
   get gone(): AbortSignal {

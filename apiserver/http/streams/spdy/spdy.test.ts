@@ -1,8 +1,10 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { once } from 'node:events';
+import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import { Duplex } from 'node:stream';
 import { constants, createDeflate, deflateRawSync, type Deflate } from 'node:zlib';
+import { FakeClock } from '../../../../lib/fake-clock.js';
 import { SpdyClient } from '../testing/spdy-client.js';
 import { SpdyConnection, type SpdyStream } from './connection.js';
 import { headerDictionary } from './dictionary.js';
@@ -39,7 +41,7 @@ function pipe(): [Duplex, Duplex] {
 
 function serve(onStream: (stream: SpdyStream) => void, streamsMax = 10): { client: SpdyClient; socket: Duplex; connection: SpdyConnection; over: Promise<void> } {
   const [near, far] = pipe();
-  const connection = new SpdyConnection({ socket: near, onStream, streamsMax });
+  const connection = new SpdyConnection({ socket: near, onStream, streamsMax, clock: new FakeClock() });
   return { client: new SpdyClient(far), socket: near, connection, over: connection.run() };
 }
 
@@ -199,6 +201,52 @@ describe('a SPDY connection', () => {
     expect(bytes).toBe(4_000_000);
     expect(socket.isPaused()).toBe(false);
     client.end();
+  });
+
+  it('reads no more while all its streams together have too much, nor while one has too many pieces', async () => {
+    for (const pieces of [(client: SpdyClient, id: number) => client.send(id, Buffer.alloc(200_000, 1)), (client: SpdyClient, id: number) => id === 1 && client.sendRaw(Buffer.concat(Array.from({ length: 10_000 }, () => [dataHeader(id, 1), Buffer.of(1)]).flat()))]) {
+      const streams: SpdyStream[] = [];
+      const { client, socket } = serve((stream) => streams.push(stream), 100);
+      for (let count = 0; count < 30; count++) {
+        const id = client.open({ count: String(count) });
+        pieces(client, id);
+        client.send(id, '', true);
+      }
+      while (!socket.isPaused()) await once(socket, 'pause');
+      const read = async (stream: SpdyStream): Promise<void> => {
+        for await (const _ of stream);
+      };
+      for (let at = 0; at < 30; at++) {
+        while (!streams[at]) await new Promise((resolve) => setImmediate(resolve));
+        await read(streams[at]!);
+      }
+      expect(socket.isPaused()).toBe(false);
+      client.end();
+    }
+  });
+
+  it('finds out that a client has gone whose bytes nobody takes', async () => {
+    const clock = new FakeClock();
+    const server = createServer({ allowHalfOpen: false });
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const client = connect((server.address() as AddressInfo).port, '127.0.0.1');
+    const [socket] = (await once(server, 'connection')) as [Socket];
+    let gone: Promise<unknown> | undefined;
+    const connection = new SpdyConnection({ socket, streamsMax: 1, clock, onStream: (stream) => (gone = once(stream.gone, 'abort')) });
+    const over = connection.run();
+    client.write(Buffer.concat([synStreamFrame(1, new HeaderBlockWriter().write(new Map())), dataHeader(1, 1_000_000), Buffer.alloc(300_000)]));
+    while (!socket.isPaused()) await once(socket, 'pause');
+    client.destroy();
+    await once(client, 'close');
+    let left = false;
+    void over.then(() => (left = true));
+    while (!left) {
+      await clock.advance(10_000);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    await gone;
+    server.close();
   });
 
   it('says good-bye when it is closed', async () => {
