@@ -18,6 +18,18 @@ through every kubectl that the machine has and looks at output and exit code (\`
   namespace and name, with one container, \`task\`.
 `;
 
+const tail = `## Good to know
+
+- A definition and resources of its kind in one file: \`kubectl apply\` looks every kind up before it sends anything, so run it twice, as with any cluster.
+  \`taskplane apply\` needs one run.
+- What a command of \`exec\` leaves behind ends with it, and a client that goes away takes its command along.
+- From 1.30 on \`exec\`, \`attach\` and \`cp\` speak WebSocket, and kubectl itself gives up after about 60 s in which nothing moves (a pager left alone on a long
+  output). \`KUBECTL_REMOTE_COMMAND_WEBSOCKETS=false\` makes it speak SPDY, which waits.
+- \`attach -i\` needs \`spec.stdin: true\` in the task.
+- \`logs\` knows to about a tenth of a second when a line was written: tasks write to a file, and the agent notes how it grows.
+- \`--as\` is refused: there is no impersonation. \`cluster-info dump\` ends at the first kind that Taskplane does not have.
+`;
+
 export function kubectlPage(areas: readonly AreaOutcome[]): string {
   const versions = [...new Set(areas.flatMap(({ kubectls }) => kubectls.map(({ minor }) => minor)))].toSorted((a, b) => a - b);
   const tested = `The last run had kubectl ${versions.map((minor) => `1.${minor}`).join(', ')}.\n`;
@@ -25,7 +37,7 @@ export function kubectlPage(areas: readonly AreaOutcome[]): string {
     const found = areas.find((area) => area.title === title);
     return found ? [`## ${title}\n\n| verb | form | kubectl | how it differs |\n| --- | --- | --- | --- |\n${found.checks.map((check) => row(check, found)).join('\n')}\n`] : [];
   });
-  return [head, tested, ...sections].join('\n');
+  return [head, tested, ...sections, tail].join('\n');
 }
 
 function row(check: CheckOutcome, { kubectls }: AreaOutcome): string {
