@@ -84,6 +84,14 @@ describe('objects of a kind with a schema', () => {
     expect((await patch({ status: { phase: 'Old' } }, '/status')).body.message).toBe('Thing.example.com "a" is invalid: status.phase: Unsupported value: "Old": supported values: "New", "Done"');
   });
 
+  it('get the defaults of a status that is no subresource with every write', async () => {
+    const [version] = (definition({ type: 'object', properties: { spec, status } }) as { spec: { versions: object[] } }).spec.versions;
+    expect((await send('PATCH', `${definitions}/things.example.com`, { spec: { versions: [{ ...version, subresources: null }] } })).code).toBe(200);
+    await send('POST', things, thing({ size: 1 }));
+    expect((await patch({ status: { seen: 1 } })).body['status']).toEqual({ seen: 1, phase: 'New' });
+    expect((await patch({ status: { seen: null, phase: null } })).body['status']).toEqual({ phase: 'New' });
+  });
+
   it('can still be changed elsewhere when the schema becomes stricter', async () => {
     await send('POST', things, thing({ size: 9, least: 9 }));
     const stricter = { type: 'object', properties: { spec: { ...spec, required: ['open'], properties: { ...spec.properties, size: { type: 'integer', maximum: 5 } }, 'x-kubernetes-validations': [{ rule: 'self.least < 3' }] }, status } };

@@ -105,10 +105,7 @@ function withMain(kind: KindDefinition, stored: KubeObject, desired: KubeObject,
     else desired.status = stored.status;
   }
   const next: KubeObject = { ...desired, apiVersion: stored.apiVersion, kind: stored.kind, metadata: mergedMetadata(metadata, stored.metadata) };
-  // Defaults are filled in place: never in the status, which is the stored one.
-  const { status, ...withoutStatus } = next;
-  applyDefaults(kind, withoutStatus as KubeObject);
-  const complete: KubeObject = status === undefined ? (withoutStatus as KubeObject) : { ...(withoutStatus as KubeObject), status };
+  const complete = withDefaults(kind, next);
 
   const strategy = strategyOf(kind);
   const shapeIsRight = kind.schema.problems(complete, stored).length === 0;
@@ -122,6 +119,14 @@ function withMain(kind: KindDefinition, stored: KubeObject, desired: KubeObject,
   refuseInvalid(kind, complete, more, stored);
   if (!sameIntent(kind, complete, stored)) complete.metadata.generation = (stored.metadata.generation ?? 0) + 1;
   return complete;
+}
+
+/** Defaults are filled in place: never in a status that is the stored one. */
+function withDefaults(kind: KindDefinition, next: KubeObject): KubeObject {
+  const { status, ...withoutStatus } = next;
+  const filled = kind.statusSubresource ? (withoutStatus as KubeObject) : next;
+  applyDefaults(kind, filled);
+  return filled === next || status === undefined ? filled : { ...filled, status };
 }
 
 function mergedMetadata(desired: ObjectMeta, stored: ObjectMeta): ObjectMeta {
