@@ -60,7 +60,8 @@ function withNames(object: KubeObject, apiVersion: string, names: ReadonlyMap<st
 
 /** The event as it is stored. Pure. */
 export function coreEvent(event: EventV1): Event {
-  return { involvedObject: {}, ...withNames(event, 'v1', toCore) } as Event;
+  const core = withNames(event, 'v1', toCore);
+  return (core['involvedObject'] === undefined ? { ...core, involvedObject: {} } : core) as Event;
 }
 
 /** The stored event as events.k8s.io shows it. Pure. */
