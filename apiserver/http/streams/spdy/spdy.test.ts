@@ -235,7 +235,7 @@ describe('a SPDY connection', () => {
     let gone: Promise<unknown> | undefined;
     const connection = new SpdyConnection({ socket, streamsMax: 1, clock, onStream: (stream) => (gone = once(stream.gone, 'abort')) });
     const over = connection.run();
-    client.write(Buffer.concat([synStreamFrame(1, new HeaderBlockWriter().write(new Map())), dataHeader(1, 1_000_000), Buffer.alloc(300_000)]));
+    client.write(Buffer.concat([synStreamFrame(1, new HeaderBlockWriter().write(new Map())), dataHeader(1, 16_000_000), Buffer.alloc(8_000_000)]));
     while (!socket.isPaused()) await once(socket, 'pause');
     client.destroy();
     await once(client, 'close');
