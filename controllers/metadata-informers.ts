@@ -43,6 +43,8 @@ interface Running {
   kind: KindDefinition;
   informer: Informer<KubeObject>;
   stop: AbortController;
+  /** The copies in the version read before, until those in this one are whole. */
+  before?: Informer<KubeObject> | undefined;
 }
 
 export interface MetadataInformersOptions {
@@ -136,27 +138,42 @@ export class MetadataInformers implements Service, MetadataSource {
     const signal = this.#signal;
     if (!signal || signal.aborted) return;
     const wanted = new Map(this.#options.kinds.stored().filter((kind) => !this.#ignored.has(keyOf(kind))).map((kind) => [keyOf(kind), kind]));
+    const replaced = new Map<string, Informer<KubeObject>>();
     for (const [key, running] of this.#running) {
       // Another version is read from now on, or the kind is gone.
       if (wanted.get(key)?.version === running.kind.version) continue;
       running.stop.abort();
       this.#running.delete(key);
-      if (!wanted.has(key)) for (const handler of this.#handlers) handler.kindGone?.(running.kind);
+      if (wanted.has(key)) replaced.set(key, running.informer.hasSynced ? running.informer : (running.before ?? running.informer));
+      else for (const handler of this.#handlers) handler.kindGone?.(running.kind);
     }
-    for (const [key, kind] of wanted) if (!this.#running.has(key)) this.#start(key, kind);
+    for (const [key, kind] of wanted) if (!this.#running.has(key)) this.#start(key, kind, replaced.get(key));
     for (const handler of this.#handlers) handler.kindsChanged?.();
   }
 
-  #start(key: string, kind: KindDefinition): void {
+  #start(key: string, kind: KindDefinition, before?: Informer<KubeObject>): void {
     const { client, clock, random, logger } = this.#options;
     const shared = this.#shared.get(key);
     const informer = shared ?? new Informer<KubeObject>({ client, kind, metadataOnly: true, keep: essentials, clock, random, logger });
     const stop = new AbortController();
-    this.#running.set(key, { kind, informer, stop });
+    const running: Running = { kind, informer, stop, before };
+    this.#running.set(key, running);
     for (const handler of this.#handlers) informer.onChanges((changes) => handler.changes(kind, changes));
     if (shared) return;
+    if (before) void informer.synced.then(() => this.#tellMissing(key, running));
     const ended: Promise<void> = informer.run(stop.signal).finally(() => this.#ends.delete(ended));
     this.#ends.add(ended);
+  }
+
+  /** What went while one informer took over from another, nobody has told yet. */
+  #tellMissing(key: string, running: Running): void {
+    const { kind, informer, before } = running;
+    running.before = undefined;
+    if (!before || this.#running.get(key) !== running) return;
+    const missing = [...before.values()].filter((object) => informer.get(objectKey(object))?.metadata.uid !== object.metadata.uid);
+    if (missing.length === 0) return;
+    const changes = missing.map((object) => ({ type: 'deleted' as const, object }));
+    for (const handler of this.#handlers) handler.changes(kind, changes);
   }
 }
 

@@ -85,6 +85,13 @@ async function until<T extends KubeObject>(kind: KindDefinition<T>, name: string
 }
 const gone = <T extends KubeObject>(kind: KindDefinition<T>, name: string, namespace?: string): Promise<unknown> => until(kind, name, namespace, (object) => object === undefined);
 
+/** Resolves when the collector's copies have the object. */
+async function copied(kind: KindDefinition, name: string): Promise<void> {
+  const known = (): boolean => objects.get(kind, name, 'default') !== undefined;
+  if (known()) return;
+  await new Promise<void>((resolve) => objects.onChanges({ changes: () => known() && resolve(), kindsChanged: () => undefined }));
+}
+
 async function define(): Promise<void> {
   const spec = {
     group: 'example.com',
@@ -122,6 +129,20 @@ describe('garbage collection', () => {
     await admin.delete(widgets, 'owner', 'default');
     await gone(widgets, 'grandchild', 'default');
     await gone(configMapKind, 'child', 'default');
+  });
+
+  it('goes on when another version of a kind takes over', async () => {
+    await define();
+    const owner = await map('owner');
+    await widget('kept', ownedBy(owner));
+    await copied(widgets, 'kept');
+    const { spec } = await admin.get(customResourceDefinitionKind, 'widgets.example.com');
+    const [v1] = spec.versions;
+    await admin.mergePatch(customResourceDefinitionKind, 'widgets.example.com', undefined, { spec: { versions: [{ ...v1, served: false, storage: false }, { ...v1, name: 'v2' }] } });
+    const v2 = { ...widgets, version: 'v2' };
+    await until(v2, 'kept', 'default', (object) => object !== undefined);
+    await admin.delete(configMapKind, 'owner', 'default');
+    await gone(v2, 'kept', 'default');
   });
 
   it('deletes in the foreground, and orphans, across kinds that users bring', async () => {

@@ -76,11 +76,12 @@ export class GarbageCollector implements Service {
   #changed(kind: KindDefinition, object: KubeObject): void {
     const { metadata } = object;
     const { uid = '', ownerReferences } = metadata;
-    const known = this.#graph.get(uid)?.metadata;
+    const before = this.#graph.get(uid);
+    const known = before?.metadata;
     const ours = Boolean(ownerReferences?.length) || needsUs(metadata);
     if (!ours && !known) return;
-    // Most changes touch neither owners nor deletion.
-    const same = known !== undefined && known.deletionTimestamp === metadata.deletionTimestamp && dequal(known.finalizers ?? [], metadata.finalizers ?? []) && dequal(known.ownerReferences ?? [], ownerReferences ?? []);
+    // Most changes touch neither owners nor deletion. Another version of its kind may be the only one that is still served.
+    const same = known !== undefined && before?.kind.version === kind.version && known.deletionTimestamp === metadata.deletionTimestamp && dequal(known.finalizers ?? [], metadata.finalizers ?? []) && dequal(known.ownerReferences ?? [], ownerReferences ?? []);
     if (same) return;
     if (ours) this.#graph.put(kind, essentials(object).metadata);
     else this.#graph.remove(uid);
