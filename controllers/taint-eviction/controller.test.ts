@@ -9,7 +9,7 @@ import { bulkPaths } from '../../api/protocol.js';
 import { taskKind, type Task, type Toleration } from '../../api/task.js';
 import { ApiClient } from '../../client/api-client.js';
 import { EventRecorder } from '../../client/event-recorder.js';
-import { Informer } from '../../client/informer.js';
+import { Informer, type InformerChange } from '../../client/informer.js';
 import { SystemClock } from '../../lib/clock.js';
 import { FakeClock } from '../../lib/fake-clock.js';
 import { silentLogger as logger } from '../../lib/log.js';
@@ -125,6 +125,35 @@ describe('TaintEviction', () => {
     await until(nodes, () => nodes.get('n')?.spec?.taints?.length === 1);
     await fake.advance(302_000);
     await until(tasks, () => evicted('patient'));
+  });
+
+  it('evicts a task that has left and come back unseen', async () => {
+    const nodes = inform(nodeKind);
+    await taint([{ key: 'gpu', effect: 'NoExecute' }]);
+    await until(nodes, () => nodes.get('n')?.spec?.taints?.length === 1);
+    await bound('back');
+    const first = await client.get(taskKind, 'back', 'default');
+    const left: Task = { ...first, status: { ...first.status, eviction: { requestedTime: '2026-01-01T00:00:00Z', gracePeriodSeconds: 30, reason: 'r' } } };
+    const back: Task = { ...first, status: { ...first.status, bindings: 2, attempt: 2 } };
+    const copies = new Map([['default/back', left]]);
+    let tell = (_changes: readonly InformerChange<Task>[]): void => undefined;
+    const handlers: typeof tell[] = [];
+    const tasks = {
+      synced: Promise.resolve(),
+      get: (key: string) => copies.get(key),
+      onChanges: (handler: typeof tell) => {
+        handlers.push(handler);
+        handler([{ type: 'added', object: left }]);
+      },
+    } as unknown as Informer<Task>;
+    tell = (changes) => handlers.forEach((handler) => handler(changes));
+    const recorder = start(new EventRecorder({ client, component: 'taint-eviction-controller', clock, logger }));
+    start(new TaintEviction({ client, tasks, nodes, recorder, clock: fake, random, logger }));
+    await fake.advance(1_000);
+    copies.set('default/back', back);
+    tell([{ type: 'modified', object: back, previous: left }]);
+    const written = inform(taskKind);
+    await until(written, () => written.get('default/back')?.status?.eviction !== undefined);
   });
 
   it('has nothing to do with taints of other effects', async () => {

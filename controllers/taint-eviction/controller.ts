@@ -68,7 +68,8 @@ export class TaintEviction implements Service {
     for (const { type, object, previous } of changes) {
       const nodeName = object.status?.nodeName;
       if (type === 'deleted' || !nodeName || !mayLeave(object)) continue;
-      const isNew = previous?.status?.nodeName !== nodeName || previous.spec.tolerations?.length !== object.spec.tolerations?.length;
+      // It may have left and come back unseen, while the changes in between were gone.
+      const isNew = !previous || !mayLeave(previous) || previous.status?.bindings !== object.status?.bindings || previous.spec.tolerations?.length !== object.spec.tolerations?.length;
       if (isNew && noExecuteTaints(this.#options.nodes.get(nodeName)).length > 0) this.#loop.enqueue(nodeName);
     }
   }
