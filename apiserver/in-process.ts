@@ -86,6 +86,30 @@ export async function createInProcessApiServer(options: InProcessOptions): Promi
   };
 }
 
+export interface RunningInProcessApiServer extends InProcessApiServer {
+  /** Aborts when it is stopped. */
+  readonly signal: AbortSignal;
+  /** Ends it and what it holds. */
+  stop(): Promise<void>;
+}
+
+/** The server, running. Resolves when it answers. */
+export async function startInProcessApiServer(options: Parameters<typeof createInProcessApiServer>[0]): Promise<RunningInProcessApiServer> {
+  const stop = new AbortController();
+  const server = await createInProcessApiServer(options);
+  const running = server.run(stop.signal);
+  await server.ready;
+  return {
+    ...server,
+    signal: stop.signal,
+    async stop() {
+      stop.abort();
+      await running;
+      await server.close();
+    },
+  };
+}
+
 class InProcessTransport implements Transport {
   readonly #closed = new AbortController();
 

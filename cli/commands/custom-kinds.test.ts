@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe as suite, expect, it } from '@jest/globals';
-import { createInProcessApiServer, type InProcessApiServer } from '../../apiserver/in-process.js';
+import { startInProcessApiServer, type RunningInProcessApiServer } from '../../apiserver/in-process.js';
 import { ApiClient } from '../../client/api-client.js';
 import { SystemClock } from '../../lib/clock.js';
 import { SeededRandom } from '../../lib/random.js';
@@ -15,29 +15,22 @@ const examples = 'manifests/custom-resources';
 suite('the command line with kinds of the user', () => {
   const clock = new SystemClock();
   const random = new SeededRandom(1);
-  let server: InProcessApiServer;
+  let server: RunningInProcessApiServer;
   let client: ApiClient;
-  let stop: AbortController;
-  let running: Promise<void>;
 
   beforeEach(async () => {
-    stop = new AbortController();
-    server = await createInProcessApiServer({ clock, random });
-    running = server.run(stop.signal);
-    await server.ready;
+    server = await startInProcessApiServer({ clock, random });
     client = new ApiClient({ transport: server.transport() });
   });
   afterEach(async () => {
-    stop.abort();
-    await running;
-    await server.close();
+    await server.stop();
   });
 
   async function tell(verb: (context: CommandContext) => Promise<number>, stdin = ''): Promise<{ code: number; out: string; err: string }> {
     const out = new MemoryOutput();
     const err = new MemoryOutput();
     const io = { stdin: (async function* () { yield stdin; })(), out, err, env: {} };
-    const code = await verb({ client, namespace: 'default', io, clock, random, signal: stop.signal });
+    const code = await verb({ client, namespace: 'default', io, clock, random, signal: server.signal });
     return { code, out: out.text, err: err.text };
   }
 

@@ -1,7 +1,7 @@
 // drain and taint against the real API server, without a socket: what they print and the exit code they end with.
 
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { createInProcessApiServer, type InProcessApiServer } from '../../apiserver/in-process.js';
+import { startInProcessApiServer, type RunningInProcessApiServer } from '../../apiserver/in-process.js';
 import { nodeKind, type Node } from '../../api/node.js';
 import { bulkPaths } from '../../api/protocol.js';
 import { taskKind, type Task, type TaskSpec } from '../../api/task.js';
@@ -15,29 +15,22 @@ import { changedTaints, parseTaints, taint } from './taint.js';
 
 const clock = new SystemClock();
 const random = new SeededRandom(1);
-let server: InProcessApiServer;
+let server: RunningInProcessApiServer;
 let client: ApiClient;
-let stop: AbortController;
-let running: Promise<void>;
 
 beforeEach(async () => {
-  stop = new AbortController();
-  server = await createInProcessApiServer({ clock, random });
-  running = server.run(stop.signal);
-  await server.ready;
+  server = await startInProcessApiServer({ clock, random });
   client = new ApiClient({ transport: server.transport() });
   await client.create(nodeKind, { apiVersion: 'v1', kind: 'Node', metadata: { name: 'n1' } } as Node);
 });
 afterEach(async () => {
-  stop.abort();
-  await running;
-  await server.close();
+  await server.stop();
 });
 
 async function tell(verb: (context: CommandContext) => Promise<number>): Promise<{ code: number; out: string; err: string }> {
   const out = new MemoryOutput();
   const err = new MemoryOutput();
-  const code = await verb({ client, namespace: 'default', io: { stdin: (async function* () {})(), out, err, env: {} }, clock, random, signal: stop.signal });
+  const code = await verb({ client, namespace: 'default', io: { stdin: (async function* () {})(), out, err, env: {} }, clock, random, signal: server.signal });
   return { code, out: out.text, err: err.text };
 }
 
@@ -50,7 +43,7 @@ async function bound(name: string, spec: Partial<TaskSpec> = {}, labels: Record<
 /** What its agent does once it is asked. */
 async function stops(task: Task): Promise<void> {
   const { name = '', uid = '', resourceVersion } = task.metadata;
-  for await (const { object } of client.watch(taskKind, { fieldSelector: `metadata.name=${name}`, resourceVersion, signal: stop.signal })) {
+  for await (const { object } of client.watch(taskKind, { fieldSelector: `metadata.name=${name}`, resourceVersion, signal: server.signal })) {
     if (!object.status?.eviction) continue;
     await client.bulk(bulkPaths.status, { nodeName: 'n1', items: [{ namespace: 'default', name, uid, bindings: 1, attempt: 1, phase: 'Evicted', reason: 'Evicted' }] });
     return;

@@ -4,7 +4,7 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { agentUser, createInProcessApiServer, type InProcessApiServer } from '../../apiserver/in-process.js';
+import { agentUser, startInProcessApiServer, type RunningInProcessApiServer } from '../../apiserver/in-process.js';
 import { bulkPaths } from '../../api/protocol.js';
 import type { TaskReport } from '../../api/task-status.js';
 import { taskKind, type Task } from '../../api/task.js';
@@ -24,25 +24,18 @@ import { wait } from './wait.js';
 
 const clock = new SystemClock();
 const random = new SeededRandom(1);
-let server: InProcessApiServer;
+let server: RunningInProcessApiServer;
 let client: ApiClient;
 let directory: string;
-let stop: AbortController;
-let running: Promise<void>;
 
 beforeEach(async () => {
-  stop = new AbortController();
-  server = await createInProcessApiServer({ clock, random });
-  running = server.run(stop.signal);
-  await server.ready;
+  server = await startInProcessApiServer({ clock, random });
   client = new ApiClient({ transport: server.transport() });
   directory = mkdtempSync(join(tmpdir(), 'taskplane-cli-'));
 });
 
 afterEach(async () => {
-  stop.abort();
-  await running;
-  await server.close();
+  await server.stop();
   rmSync(directory, { recursive: true });
 });
 
@@ -56,7 +49,7 @@ async function tell(verb: (context: CommandContext) => Promise<number>, stdin = 
   const out = new MemoryOutput();
   const err = new MemoryOutput();
   const io = { stdin: (async function* () { yield stdin; })(), out, err, env: {} };
-  const code = await verb({ client, namespace, io, clock, random, signal: stop.signal });
+  const code = await verb({ client, namespace, io, clock, random, signal: server.signal });
   return { code, out: out.text, err: err.text };
 }
 
@@ -84,7 +77,7 @@ async function node(): Promise<void> {
 
 /** Resolves when the task is there. */
 async function created(name: string): Promise<void> {
-  for await (const event of client.watch(taskKind, { namespace: 'default', resourceVersion: '0', signal: stop.signal })) if (event.object.metadata.name === name) return;
+  for await (const event of client.watch(taskKind, { namespace: 'default', resourceVersion: '0', signal: server.signal })) if (event.object.metadata.name === name) return;
 }
 
 describe('apply', () => {
