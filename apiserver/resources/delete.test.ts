@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { configMapKind as configMap } from '../../api/config.js';
 import type { Status } from '../../api/errors.js';
 import type { KindDefinition } from '../../api/kind.js';
 import type { KubeObject } from '../../api/meta.js';
@@ -6,6 +7,7 @@ import { namespaceKind } from '../../api/namespace.js';
 import type { DeleteOptions, Rendered } from './service.js';
 import { nodeKind, taskKind, TestCluster } from './testing/cluster.js';
 
+const configMapKind = configMap as unknown as KindDefinition;
 const merge = 'application/merge-patch+json';
 
 describe('delete', () => {
@@ -87,6 +89,13 @@ describe('delete', () => {
     expect(await exists('a')).toBe(true);
     await cluster.bulk.status({ nodeName: 'n', items: [{ namespace: 'default', name: 'a', uid: metadata.uid, bindings: 1, attempt: 1, phase: 'Lost' }] });
     expect(await exists('a')).toBe(false);
+  });
+
+  it('tells those who look at generations only that an object is to go, once', async () => {
+    const { name } = (await cluster.create(configMapKind, { metadata: { name: 'held', finalizers: ['example.com/hold'] } })).metadata;
+    const first = await stays(name!, {}, configMapKind);
+    expect(first.metadata).toMatchObject({ generation: 2, deletionGracePeriodSeconds: 0, deletionTimestamp: '2026-01-01T00:00:00Z' });
+    expect((await stays(name!, {}, configMapKind)).metadata).toEqual(first.metadata);
   });
 
   it('models foreground and orphan deletion by finalizers', async () => {

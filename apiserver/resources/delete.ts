@@ -21,7 +21,10 @@ export function planDelete(target: ObjectTarget, stored: KubeObject, options: De
 
   const next: KubeObject = { ...stored, metadata: { ...stored.metadata } };
   setFinalizers(next.metadata, options.propagationPolicy);
-  if (!stored.metadata.deletionTimestamp) strategy.beginDelete?.(next, now);
+  if (!stored.metadata.deletionTimestamp) {
+    strategy.beginDelete?.(next, now);
+    if (!strategy.graceSeconds) beginWaiting(next.metadata);
+  }
   const grace = graceOf(stored, strategy.graceSeconds?.(stored, options.gracePeriodSeconds));
   next.metadata.deletionTimestamp ??= timestamp(now);
   if (grace !== undefined) next.metadata.deletionGracePeriodSeconds = grace;
@@ -37,6 +40,12 @@ export function refuseUnmet({ kind, name }: ObjectTarget, stored: ObjectMeta, { 
   if (resourceVersion && resourceVersion !== stored.resourceVersion) {
     throw conflict(kind, name, `Precondition failed: ResourceVersion in precondition: ${resourceVersion}, ResourceVersion in object meta: ${stored.resourceVersion ?? ''}`);
   }
+}
+
+/** For an object that no process holds. Controllers that look at changes of generation only must see that it is to go. */
+function beginWaiting(metadata: ObjectMeta): void {
+  metadata.deletionGracePeriodSeconds = 0;
+  if (metadata.generation) metadata.generation++;
 }
 
 /** A second deletion may shorten the time that the processes have, never lengthen it. */
