@@ -58,6 +58,21 @@ describe.each(root ? [true, false] : [false])('attaching to a task (cgroups: %s)
     expect(second.text()).not.toContain('end');
   });
 
+  it('is not held up by a task that never reads: the task ends, or the client goes', async () => {
+    const task = await fixture.start({ stdin: true, argv: ['sleep', '1000'] });
+    const leaving = fixture.attach(task, { stdin: true });
+    const writing = leaving.write(Buffer.alloc(1_000_000)).catch(() => undefined);
+    await touch(task, 'other');
+    leaving.stream.reset('gone');
+    await writing;
+    const staying = fixture.attach(task, { stdin: true });
+    void staying.write(Buffer.alloc(1_000_000)).catch(() => undefined);
+    await touch(task, 'other');
+    task.terminate();
+    expect((await staying.status).status).toBe('Success');
+    expect(await task.ended).toMatchObject({ exitCode: 143, signal: 'SIGTERM' });
+  });
+
   it('ends the input with its first client when the task says so', async () => {
     fixture.stdinOnce = true;
     const task = await fixture.start({ stdin: true, script: 'wc -c; while ! [ -e go ]; do sleep 0.01; done' });
