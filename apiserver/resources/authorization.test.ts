@@ -91,6 +91,8 @@ describe('authorize', () => {
       expect(authorize(user, { verb: 'post', path: bulkPaths.events }, lookups).allowed).toBe(false);
       expect(authorize(user, { verb: 'get', path: '/openapi/v3' }, lookups)).toEqual({ allowed: true });
       expect(authorize(user, { verb: 'post', path: '/apis/authorization.k8s.io/v1/selfsubjectaccessreviews' }, lookups)).toEqual({ allowed: true });
+      const review = (plural: string, verb = 'create'): boolean => authorize(user, { verb, kind: { group: 'authorization.k8s.io', plural, kind: 'Review' } }, lookups).allowed;
+      expect([review('selfsubjectrulesreviews'), review('subjectaccessreviews'), review('selfsubjectaccessreviews', 'list')]).toEqual([true, false, false]);
     }
   });
 

@@ -57,7 +57,7 @@ const selfReviewPaths = /^\/apis\/(authorization|authentication)\.k8s\.io\/v1(be
 export function authorize(user: User, attributes: Attributes, lookups: Lookups): Decision {
   if (user.groups.includes(unrestrictedGroup) || user.name === unrestrictedUser) return allowed;
   if (isBulk(attributes.path)) return nodeOf(user) === undefined ? refused(user, attributes) : authorizeNodeBulk(user, attributes);
-  if (attributes.kind === undefined && isOpen(attributes)) return allowed;
+  if (attributes.kind === undefined ? isOpen(attributes) : isSelfReview(attributes, attributes.kind)) return allowed;
   const nodeName = nodeOf(user);
   if (nodeName === undefined || attributes.kind === undefined) return refused(user, attributes);
   const why = nodeRefusal(nodeName, attributes, attributes.kind, lookups);
@@ -76,6 +76,11 @@ export function nodeOf({ name, groups }: User): string | undefined {
 
 function isOpen({ verb, path = '' }: Attributes): boolean {
   return verb === 'get' ? openPaths.test(path) : verb === 'post' && selfReviewPaths.test(path);
+}
+
+/** The same, where somebody asks whether they may ask. */
+function isSelfReview({ verb, subresource }: Attributes, { group, plural }: ResourceName): boolean {
+  return verb === 'create' && subresource === undefined && selfReviewPaths.test(`/apis/${group}/v1/${plural}`);
 }
 
 function isBulk(path: string | undefined): boolean {
