@@ -173,10 +173,14 @@ class World {
 
 describe('a task whose agents learn late and are heard late', () => {
   const who = fc.constantFrom(0, 1);
-  const onAgent = (act: (world: World, agent: Agent) => void) => who.map((index) => (world: World) => act(world, world.agents[index]!));
+  const onAgent = (act: (world: World, agent: Agent) => unknown) => who.map((index) => (world: World) => act(world, world.agents[index]!));
   const step = fc.oneof(
-    { weight: 6, arbitrary: onAgent((world, agent) => world.bind(agent)) },
-    { weight: 6, arbitrary: onAgent((world, agent) => world.see(agent)) },
+    // What usually happens: one after the other, without delay.
+    { weight: 8, arbitrary: onAgent((world, agent) => [world.bind(agent), world.see(agent), world.start(agent)]) },
+    { weight: 4, arbitrary: onAgent((world, agent) => [world.bind(agent), world.see(agent)]) },
+    { weight: 3, arbitrary: onAgent((world, agent) => [world.evict(), world.see(agent), world.stop(agent), world.hear(agent)]) },
+    { weight: 2, arbitrary: onAgent((world, agent) => world.bind(agent)) },
+    { weight: 3, arbitrary: onAgent((world, agent) => world.see(agent)) },
     { weight: 6, arbitrary: onAgent((world, agent) => world.start(agent)) },
     { weight: 6, arbitrary: onAgent((world, agent) => world.hear(agent)) },
     { weight: 3, arbitrary: onAgent((world, agent) => world.stop(agent)) },
