@@ -22,7 +22,7 @@ describe('MetadataInformers', () => {
     const older = { ...configMapKind, version: 'v0' } as unknown as KindDefinition;
     // Whatever version is asked for, the server has one; a watch in the old version tells nothing any more.
     const silent = (signal: AbortSignal) => ({ [Symbol.asyncIterator]: () => ({ next: () => aborted(signal).then(() => ({ done: true, value: undefined })) }) });
-    const either = { ...client, list: (_kind: KindDefinition, options: object) => client.list(configMapKind, options), watchBatches: (kind: KindDefinition, options: { signal: AbortSignal }) => (kind === older ? silent(options.signal) : client.watchBatches(configMapKind, options)) } as unknown as ApiClient;
+    const either = Object.assign({}, client, { list: (_kind: KindDefinition, options: object) => client.list(configMapKind, options), watchBatches: (kind: KindDefinition, options: { signal: AbortSignal }) => (kind === older ? silent(options.signal) : client.watchBatches(configMapKind, options)) }) as unknown as ApiClient;
     const make = (name: string) => client.create(configMapKind, { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name, namespace: 'default' } } as ConfigMap);
     const made = await make('passing');
     await make('staying');
