@@ -11,7 +11,7 @@ import { withCluster } from '../with-cluster.js';
 import type { Cluster, ClusterOptions } from '../cluster.js';
 
 /** kubectls that run one check at a time: they wait more than they work. */
-const kubectlsAtOnce = 3;
+const kubectlsAtOnce = 5;
 const checkMsMax = 120_000;
 
 /**
@@ -31,7 +31,7 @@ export function runArea({ title, checks }: Area, options: ClusterOptions = { sto
         const { verb, form, differs } = check;
         const outcome: CheckOutcome = { verb, form, ...(differs === undefined ? {} : { differs }), passed: {} };
         outcomes.push(outcome);
-        await runCheck(check, kubes, outcome);
+        await runCheck(check, kubes, (options.nodes ?? []).map((short) => cluster().node(short)), outcome);
       }, checkMsMax);
     }
     afterAll(() => {
@@ -49,22 +49,24 @@ async function startAll(cluster: Cluster): Promise<Kube[]> {
   return kubes.toSorted((a, b) => a.minor - b.minor || a.title.localeCompare(b.title));
 }
 
-async function runCheck(check: Check, kubes: readonly Kube[], outcome: CheckOutcome): Promise<void> {
+/** @param nodes one for each kubectl that runs at a time, where the area has so many */
+async function runCheck(check: Check, kubes: readonly Kube[], nodes: readonly string[], outcome: CheckOutcome): Promise<void> {
   const failures: string[] = [];
   const left = kubes.filter(({ minor }) => hasIt(check, minor)).values();
   // The workers share one iterator: each takes the next kubectl when it is done with its last.
-  const work = async (): Promise<void> => {
+  const work = async (place: number): Promise<void> => {
     for (const kube of left) {
+      kube.node = nodes[place] ?? kube.node;
       try {
         await check.run(kube);
         outcome.passed[kube.title] = true;
       } catch (error) {
         outcome.passed[kube.title] = false;
         failures.push(`kubectl ${kube.title} (1.${kube.minor}): ${error instanceof Error ? error.message : String(error)}`);
-        if (check.alone) await kube.reopenNodes();
+        await kube.reopenNode();
       }
     }
   };
-  await Promise.all(Array.from({ length: check.alone ? 1 : kubectlsAtOnce }, work));
+  await Promise.all(Array.from({ length: check.alone ? 1 : kubectlsAtOnce }, (_, place) => work(place)));
   if (failures.length > 0) throw new Error(failures.join('\n\n'));
 }
