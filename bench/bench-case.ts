@@ -10,6 +10,10 @@ export interface Measurement {
   /** Of single operations, milliseconds; undefined where the case has none. */
   p50?: number;
   p99?: number;
+  /** Throughput over the run, for its picture: events per second in the second (or shorter slice) that ends at `atSeconds`. */
+  series?: readonly { readonly atSeconds: number; readonly perSecond: number }[];
+  /** Latencies of single operations, milliseconds, in any order, for the picture of their distribution. */
+  latenciesMs?: readonly number[];
   /** Whatever else was seen: parts of the time, sizes, counts. */
   details?: Readonly<Record<string, number | string>>;
 }
@@ -31,13 +35,24 @@ export interface CaseContext {
   afterwards(cleanup: () => Promise<void>): void;
 }
 
+/** What a figure is to reach on the reference machine (two cores, the store on it, too). */
+export interface Target {
+  readonly figure: 'value' | 'p50' | 'p99';
+  readonly at: 'least' | 'most';
+  readonly bound: number;
+}
+
 export interface BenchCase {
+  /** Families share the part before the slash: `SchedulingBasic/5000Nodes_10000Tasks`. */
   readonly name: string;
   /** What is measured, from when to when. */
   readonly description: string;
   readonly stores: readonly StoreName[];
   readonly nodes: number;
   readonly tasks: number;
+  readonly targets?: readonly Target[];
+  /** Names the curve of which this case is a point, and where: cost against nodes, against history, against watchers. */
+  readonly curve?: { readonly name: string; readonly x: number };
   /** @throws Error when the result is wrong: a figure of something broken is no figure */
   run(context: CaseContext): Promise<Measurement>;
 }

@@ -12,7 +12,7 @@ import { watchFanout100, watchFanout1000 } from './cases/watch-fanout.js';
 
 export const cases: readonly BenchCase[] = [submitToRunning, truePerSecond, bind, apiCreate, apiList, watchFanout100, watchFanout1000, memory, coldStart];
 
-/** `watch-fanout` means both of `watch-fanout-100` and `watch-fanout-1000`. */
+/** A case by its name, or all of a family: `watch-fanout` means `watch-fanout/100` and the others. */
 export function casesNamed(name: string): BenchCase[] {
-  return cases.filter((found) => found.name === name || found.name.startsWith(`${name}-`));
+  return cases.filter((found) => found.name === name || found.name.startsWith(`${name}/`) || found.name.startsWith(`${name}-`));
 }
