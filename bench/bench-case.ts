@@ -42,6 +42,13 @@ export interface Target {
   readonly bound: number;
 }
 
+export type Better = 'higher' | 'lower';
+
+/** What happens in a time (`tasks/s`) is to be more; what something takes (`ms`, `MiB`, `cores`) is to be less. */
+export function betterOf({ better }: Pick<BenchCase, 'better'>, unit: string): Better {
+  return better ?? (unit.endsWith('/s') ? 'higher' : 'lower');
+}
+
 export interface BenchCase {
   /** Families share the part before the slash: `SchedulingBasic/5000Nodes_10000Tasks`. */
   readonly name: string;
@@ -51,6 +58,8 @@ export interface BenchCase {
   readonly nodes: number;
   readonly tasks: number;
   readonly targets?: readonly Target[];
+  /** Which way a value improves; by its unit when absent (see `betterOf`). */
+  readonly better?: Better;
   /** Names the curve of which this case is a point, and where: cost against nodes, against history, against watchers. */
   readonly curve?: { readonly name: string; readonly x: number };
   /** @throws Error when the result is wrong: a figure of something broken is no figure */
