@@ -55,7 +55,7 @@ export async function runHollowAgents(options: HollowAgentsOptions): Promise<voi
   const worker = async (): Promise<void> => {
     while (next < names.count && !stop.signal.aborted) {
       const nodeName = `${names.prefix}${names.from + next++}`;
-      const access = { server, ca, key, cert: await certificateOf(nodeName) };
+      const access = { server, ca, key, cert: certificateOf(nodeName) };
       const agent = new HollowAgent({
         nodeName,
         access,
