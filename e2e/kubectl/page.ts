@@ -10,7 +10,8 @@ export const areaTitles = ['Reading', 'Writing', 'Operating', 'Custom resources'
 const head = `# kubectl
 
 Stock kubectl works against Taskplane: no plugin, no flag, no patch. This table is made from a run of \`e2e/kubectl/\`, which drives every form below
-through every kubectl that the machine has and looks at output and exit code (\`npm test -- e2e/kubectl\`, then \`npm run docs\`).
+through every kubectl that the machine has and looks at output and exit code (\`npm test -- e2e/kubectl\`, then \`npm run docs\`); \`npm test\` alone
+takes the oldest, the newest and one in between for each area.
 
 - *kubectl* says which versions have the form and did it.
 - *How it differs* says where the outcome is not what a cluster of containers gives. Where it is empty, it is the same.
