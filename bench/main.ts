@@ -23,6 +23,7 @@ const [role, argument] = process.argv.slice(2);
 // The other processes of a measurement are this program, too.
 if (role === 'hollow-agents') await (await import('./hollow-agents.js')).runHollowAgents(JSON.parse(argument!));
 else if (role === 'watchers') await (await import('./watchers.js')).runWatchers(JSON.parse(argument!));
+else if (role === 'load') await (await import('./load.js')).runLoad(JSON.parse(argument!));
 else process.exitCode = await main();
 
 interface Flags {
