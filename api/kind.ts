@@ -65,7 +65,7 @@ export interface KindDefinition<T extends KubeObject = KubeObject> extends Resou
   whyNot?: string;
   /** Why `name` is no name for this kind, or undefined. */
   nameProblem(name: string): string | undefined;
-  /** Defaults that depend on other fields, after the schema's own; in place. */
+  /** Defaults that depend on other fields, after the schema's own; in place. It keeps the shape that the schema asks for. */
   applyDefaults?(object: T): void;
   /** Problems beyond the schema: rules across fields. `old` is what is stored, on a change; rules between the two that a user wrote stand here. */
   validate?(object: T, old?: T): FieldProblem[];

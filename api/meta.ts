@@ -104,9 +104,18 @@ export interface StoredMeta extends ObjectMeta {
   creationTimestamp: string;
 }
 
+let lastSecond = NaN;
+let lastTimestamp = '';
+
 /** RFC 3339 in UTC with whole seconds, as Kubernetes writes metav1.Time. */
 export function timestamp(ms: number): string {
-  return `${new Date(ms).toISOString().slice(0, 19)}Z`;
+  // Thousands of objects in the same second share one string.
+  const second = Math.floor(ms / 1000);
+  if (second !== lastSecond) {
+    lastTimestamp = `${new Date(ms).toISOString().slice(0, 19)}Z`;
+    lastSecond = second;
+  }
+  return lastTimestamp;
 }
 
 /** RFC 3339 in UTC with microseconds, as Kubernetes writes metav1.MicroTime. */

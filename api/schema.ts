@@ -7,6 +7,7 @@ import { Ajv, type ErrorObject, type ValidateFunction } from 'ajv';
 import type { TSchema } from 'typebox';
 import { invalidValue, notSupported, problemsShownMax, required, type FieldProblem } from './errors.js';
 import { parseMilli, quantityHelp } from './quantity.js';
+import { compileDefaults, compileKnown, restSchema, type FillDefaults, type KnowsFields } from './schema-walks.js';
 
 /** The part of JSON Schema that our walks read. */
 export interface SchemaNode {
@@ -58,6 +59,9 @@ export interface SchemaRules {
 export class ObjectSchema implements SchemaRules {
   readonly root: SchemaNode;
   #validate: ValidateFunction | undefined;
+  /** Made when first needed; null where there is nothing to do. */
+  #fillDefaults: FillDefaults | null | undefined;
+  #knowsFields: KnowsFields | null | undefined;
 
   constructor(schema: TSchema) {
     this.root = schema as unknown as SchemaNode;
@@ -77,8 +81,10 @@ export class ObjectSchema implements SchemaRules {
   }
 
   unknownFields(value: unknown): string[] {
+    // Nearly always there are none: the paths are looked for only where there are some.
+    if (this.#knowsFields === undefined) this.#knowsFields = compileKnown(this.root) ?? null;
     const found: string[] = [];
-    walkUnknown(this.root, value, '', (path) => found.push(path));
+    if (this.#knowsFields && !this.#knowsFields(value)) walkUnknown(this.root, value, '', (path) => found.push(path));
     return found;
   }
 
@@ -87,7 +93,8 @@ export class ObjectSchema implements SchemaRules {
   }
 
   applyDefaults(value: unknown): void {
-    fillDefaults(this.root, value);
+    if (this.#fillDefaults === undefined) this.#fillDefaults = compileDefaults(this.root) ?? null;
+    this.#fillDefaults?.(value);
   }
 }
 
@@ -176,25 +183,4 @@ function walkUnknown(schema: SchemaNode, value: unknown, path: string, found: (p
     if (child) walkUnknown(child, value[key], join(path, key), found);
     else found(join(path, key), value, key);
   }
-}
-
-function fillDefaults(schema: SchemaNode, value: unknown): void {
-  if (Array.isArray(value)) {
-    if (schema.items) for (const item of value) fillDefaults(schema.items, item);
-    return;
-  }
-  if (!isMapping(value)) return;
-  for (const [key, child] of Object.entries(schema.properties ?? {})) {
-    if (value[key] === undefined && child.default !== undefined) value[key] = structuredClone(child.default);
-    if (value[key] !== undefined) fillDefaults(child, value[key]);
-  }
-  const rest = restSchema(schema);
-  if (!rest) return;
-  for (const key of Object.keys(value)) if (!schema.properties || !Object.hasOwn(schema.properties, key)) fillDefaults(rest, value[key]);
-}
-
-/** The schema of keys that are not named, where a mapping has any. */
-function restSchema(schema: SchemaNode): SchemaNode | undefined {
-  if (isMapping(schema.additionalProperties)) return schema.additionalProperties as SchemaNode;
-  return schema.patternProperties ? Object.values(schema.patternProperties)[0] : undefined;
 }

@@ -11,19 +11,34 @@ import { labelProblem, labelsProblems, qualifiedNameProblem } from './names.js';
 /** Keys and values of all annotations together, UTF-8 bytes. */
 export const annotationBytesMax = 256 * 1024;
 
-/** Fills in the defaults of the schema and those that depend on other fields, in place. */
-export function applyDefaults(kind: KindDefinition, object: KubeObject): void {
+/**
+ * Fills in the defaults of the schema and those that depend on other fields, in place.
+ * @returns what objectProblems takes as `shape`
+ */
+export function applyDefaults(kind: KindDefinition, object: KubeObject): readonly FieldProblem[] {
   kind.schema.applyDefaults(object);
-  if (kind.applyDefaults && kind.schema.problems(object).length === 0) kind.applyDefaults(object);
+  return applyOwnDefaults(kind, object);
+}
+
+/**
+ * Fills in the defaults that depend on other fields, in place, once those of the schema are there.
+ * @param old what is stored, when the object is to take its place
+ * @returns what objectProblems takes as `shape`
+ */
+export function applyOwnDefaults(kind: KindDefinition, object: KubeObject, old?: KubeObject): readonly FieldProblem[] {
+  const shape = kind.schema.problems(object, old);
+  if (shape.length === 0) kind.applyDefaults?.(object);
+  return shape;
 }
 
 /**
  * Problems of an object that has its defaults. Rules across fields are looked at when every field has its type and the
  * required ones are there: they take what the schema promises.
  * @param old what is stored, when the object is to take its place
+ * @param shape what the schema says of the object, where it has been asked already
  */
-export function objectProblems(kind: KindDefinition, object: KubeObject, old?: KubeObject): FieldProblem[] {
-  const problems = allProblems(kind, object, old);
+export function objectProblems(kind: KindDefinition, object: KubeObject, old?: KubeObject, shape: readonly FieldProblem[] = kind.schema.problems(object, old)): FieldProblem[] {
+  const problems = allProblems(kind, object, old, shape);
   return kind.kind === 'Secret' ? problems.map(withoutValue) : problems;
 }
 
@@ -33,8 +48,7 @@ function withoutValue(problem: FieldProblem): FieldProblem {
   return { ...problem, message: problem.message.replace(/^(\w+ value): .*: (?=\S)/s, '$1: (hidden): ') };
 }
 
-function allProblems(kind: KindDefinition, object: KubeObject, old: KubeObject | undefined): FieldProblem[] {
-  const shape = kind.schema.problems(object, old);
+function allProblems(kind: KindDefinition, object: KubeObject, old: KubeObject | undefined, shape: readonly FieldProblem[]): FieldProblem[] {
   const metadataIsWhole = !shape.some(({ field }) => field === '' || field.startsWith('metadata'));
   // Of more than are shown, one of those left out may be a wrong type.
   const typesAreRight = shape.length <= problemsShownMax && !shape.some(({ reason }) => reason === 'FieldValueTypeInvalid' || reason === 'FieldValueRequired');

@@ -24,7 +24,9 @@ export function copyOf<T>(value: T): T {
 
 /** Absent, or a list or mapping of nothing: stored as absent, so that the two are no difference. */
 export function isEmpty(value: unknown): boolean {
-  return value === undefined || (typeof value === 'object' && value !== null && Object.keys(value).length === 0);
+  if (typeof value !== 'object' || value === null) return value === undefined;
+  for (const _key in value) return false;
+  return true;
 }
 
 /**
@@ -86,9 +88,12 @@ export function settleNamespace(target: Target, object: KubeObject): void {
   else if (metadata.namespace !== target.namespace) throw badRequest('the namespace of the provided object does not match the namespace sent on the request');
 }
 
-/** @throws ApiError Invalid with every problem of the object, as the successor of `old` if there is one, and `more` */
-export function refuseInvalid(kind: KindDefinition, object: KubeObject, more: readonly FieldProblem[] = [], old?: KubeObject): void {
-  const problems = [...objectProblems(kind, object, old), ...more];
+/**
+ * @param shape what the schema says of the object, where it has been asked already
+ * @throws ApiError Invalid with every problem of the object, as the successor of `old` if there is one, and `more`
+ */
+export function refuseInvalid(kind: KindDefinition, object: KubeObject, more: readonly FieldProblem[] = [], old?: KubeObject, shape?: readonly FieldProblem[]): void {
+  const problems = [...objectProblems(kind, object, old, shape), ...more];
   if (problems.length === 0) return;
   const metadata: ObjectMeta = isMapping(object.metadata) ? object.metadata : {};
   const name = metadata.name ?? metadata.generateName ?? '';

@@ -9,9 +9,14 @@ export const registryPrefix = `${rootPrefix}registry/`;
 
 type KeyedKind = Pick<KindDefinition, 'group' | 'plural' | 'namespaced'>;
 
+/** Made so far, by kind: keys are asked for several times in each request. */
+const prefixes = new WeakMap<KeyedKind, string>();
+
 /** All objects of a kind, over all namespaces. A projection has none of its own: pass the kind it is derived from. */
 export function kindPrefix(kind: KeyedKind): string {
-  return `${registryPrefix}${kind.group || 'core'}/${kind.plural}/`;
+  let prefix = prefixes.get(kind);
+  if (prefix === undefined) prefixes.set(kind, (prefix = `${registryPrefix}${kind.group || 'core'}/${kind.plural}/`));
+  return prefix;
 }
 
 /** Objects of a kind in one namespace; all of them without one, or for a kind of no namespace. */

@@ -11,7 +11,7 @@ import { dequal } from 'dequal';
 import { conflict, invalid, invalidValue, modifiedMessage, type FieldProblem } from '../../api/errors.js';
 import type { KindDefinition } from '../../api/kind.js';
 import type { KubeObject, ObjectMeta } from '../../api/meta.js';
-import { applyDefaults, objectProblems } from '../../api/validation.js';
+import { applyOwnDefaults, objectProblems } from '../../api/validation.js';
 import { finalizerProblems, isEmpty, isMapping, ownerProblems, refuseInvalid } from './admission.js';
 import { readSent, type Managers, type Sent, type Writer } from './managed-fields/entries.js';
 import { ownersAfterWrite, withOwners } from './managed-fields/ordinary-write.js';
@@ -105,10 +105,10 @@ function withMain(kind: KindDefinition, stored: KubeObject, desired: KubeObject,
     else desired.status = stored.status;
   }
   const next: KubeObject = { ...desired, apiVersion: stored.apiVersion, kind: stored.kind, metadata: mergedMetadata(metadata, stored.metadata) };
-  const complete = withDefaults(kind, next);
+  const { complete, shape } = withDefaults(kind, next, stored);
 
   const strategy = strategyOf(kind);
-  const shapeIsRight = kind.schema.problems(complete, stored).length === 0;
+  const shapeIsRight = shape.length === 0;
   if (shapeIsRight) strategy.prepareForUpdate?.(complete, stored);
   const more = [
     ...problems,
@@ -116,17 +116,18 @@ function withMain(kind: KindDefinition, stored: KubeObject, desired: KubeObject,
     ...ownerProblems(complete.metadata),
     ...(shapeIsRight ? [...finalizerProblems(complete.metadata, stored.metadata), ...(kind.validateUpdate?.(complete, stored) ?? []), ...(strategy.problems?.(complete, stored) ?? [])] : []),
   ];
-  refuseInvalid(kind, complete, more, stored);
+  refuseInvalid(kind, complete, more, stored, shapeIsRight && strategy.prepareForUpdate ? undefined : shape);
   if (!sameIntent(kind, complete, stored)) complete.metadata.generation = (stored.metadata.generation ?? 0) + 1;
   return complete;
 }
 
 /** Defaults are filled in place: never in a status that is the stored one. */
-function withDefaults(kind: KindDefinition, next: KubeObject): KubeObject {
+function withDefaults(kind: KindDefinition, next: KubeObject, stored: KubeObject): { complete: KubeObject; shape: readonly FieldProblem[] } {
   const { status, ...withoutStatus } = next;
   const filled = kind.statusSubresource ? (withoutStatus as KubeObject) : next;
-  applyDefaults(kind, filled);
-  return filled === next || status === undefined ? filled : { ...filled, status };
+  kind.schema.applyDefaults(filled);
+  const complete = filled === next || status === undefined ? filled : { ...filled, status };
+  return { complete, shape: applyOwnDefaults(kind, complete, stored) };
 }
 
 function mergedMetadata(desired: ObjectMeta, stored: ObjectMeta): ObjectMeta {

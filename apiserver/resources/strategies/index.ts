@@ -23,6 +23,11 @@ const strategies = new Map<string, Strategy>([
 
 const plain: Strategy = {};
 
+/** What has been found by name, by the kind itself. */
+const found = new WeakMap<Pick<KindDefinition, 'group' | 'plural'>, Strategy>();
+
 export function strategyOf(kind: Pick<KindDefinition, 'group' | 'plural'>): Strategy {
-  return strategies.get(keyOf(kind)) ?? plain;
+  let strategy = found.get(kind);
+  if (!strategy) found.set(kind, (strategy = strategies.get(keyOf(kind)) ?? plain));
+  return strategy;
 }
