@@ -27,6 +27,8 @@ export interface ListOptions {
   resourceVersion?: string;
   /** Objects come as PartialObjectMetadata: without anything but metadata. */
   metadataOnly?: boolean;
+  /** Objects come without metadata.managedFields; an update made from one leaves those as they are. */
+  omitManagedFields?: boolean;
 }
 
 export interface WriteOptions {
@@ -51,6 +53,8 @@ export interface WatchOptions {
   timeoutSeconds?: number;
   /** Objects come as PartialObjectMetadata: without anything but metadata. */
   metadataOnly?: boolean;
+  /** As for a list. */
+  omitManagedFields?: boolean;
   signal: AbortSignal;
 }
 
@@ -89,8 +93,8 @@ export class ApiClient {
 
   /** One page when `limit` is given, everything otherwise; of all namespaces when none is given. */
   async list<T extends KubeObject>(kind: KindDefinition<T>, options: ListOptions = {}): Promise<KubeList<T>> {
-    const { namespace, metadataOnly, ...query } = options;
-    return this.#json<KubeList<T>>({ method: 'GET', path: collectionPath(generic(kind), namespace), query, ...(metadataOnly ? { headers: { accept: metadataAs('PartialObjectMetadataList') } } : {}) });
+    const { namespace, metadataOnly, omitManagedFields, ...query } = options;
+    return this.#json<KubeList<T>>({ method: 'GET', path: collectionPath(generic(kind), namespace), query, headers: acceptOf('PartialObjectMetadataList', metadataOnly, omitManagedFields) });
   }
 
   /** Only the metadata of an object. @throws ApiError NotFound and others, TransportError */
@@ -164,11 +168,11 @@ export class ApiClient {
 
   /** As watch, but all events that arrived together at once. */
   async *watchBatches<T extends KubeObject>(kind: KindDefinition<T>, options: WatchOptions): AsyncGenerator<WatchEvent<T>[]> {
-    const { namespace, signal, metadataOnly, ...query } = options;
+    const { namespace, signal, metadataOnly, omitManagedFields, ...query } = options;
     const path = collectionPath(generic(kind), namespace);
     try {
-      const headers = metadataOnly ? { headers: { accept: metadataAs('PartialObjectMetadata') } } : {};
-      const chunks = await this.#stream({ method: 'GET', path, query: { ...query, watch: true }, ...headers, signal });
+      const headers = acceptOf('PartialObjectMetadata', metadataOnly, omitManagedFields);
+      const chunks = await this.#stream({ method: 'GET', path, query: { ...query, watch: true }, headers, signal });
       yield* watchBatches<T>(chunks);
     } catch (error) {
       if (!signal.aborted) throw error;
@@ -258,6 +262,12 @@ function retryAfterMs(headers: Readonly<Record<string, string>>): number | undef
 /** Accept header for objects without anything but metadata. */
 function metadataAs(kind: 'PartialObjectMetadata' | 'PartialObjectMetadataList'): string {
   return `application/json;as=${kind};g=meta.k8s.io;v=v1`;
+}
+
+/** The Accept header of a list or a watch; none where the default will do. */
+function acceptOf(metadata: 'PartialObjectMetadata' | 'PartialObjectMetadataList', metadataOnly = false, omitManagedFields = false): Record<string, string> {
+  if (!metadataOnly && !omitManagedFields) return {};
+  return { accept: `${metadataOnly ? metadataAs(metadata) : 'application/json'}${omitManagedFields ? ';managedfields=omit' : ''}` };
 }
 
 const shownBodyLengthMax = 200;

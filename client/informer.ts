@@ -38,6 +38,8 @@ export interface InformerOptions<T extends KubeObject> {
   logger: Logger;
   /** Only metadata is asked of the server. */
   metadataOnly?: boolean;
+  /** Objects are asked for without metadata.managedFields. */
+  omitManagedFields?: boolean;
   /** What is kept of an object (apiVersion, kind and metadata at least), where its readers do not need all. Default: all. */
   keep?(object: T): T;
   /** Whether objects are frozen, so that a careless write fails at its own line. Default: in tests. */
@@ -134,12 +136,12 @@ export class Informer<T extends KubeObject> implements Service {
   }
 
   async #list(signal: AbortSignal): Promise<void> {
-    const { client, kind, namespace, labelSelector, fieldSelector, metadataOnly } = this.#options;
+    const { client, kind, namespace, labelSelector, fieldSelector, metadataOnly, omitManagedFields } = this.#options;
     const found = new Map<string, T>();
     let token: string | undefined;
     let resourceVersion: string | undefined;
     do {
-      const page = await client.list(kind, { namespace, labelSelector, fieldSelector, limit: pageItemsMax, ...(metadataOnly ? { metadataOnly } : {}), ...(token ? { continue: token } : {}) });
+      const page = await client.list(kind, { namespace, labelSelector, fieldSelector, limit: pageItemsMax, ...(metadataOnly ? { metadataOnly } : {}), ...(omitManagedFields ? { omitManagedFields } : {}), ...(token ? { continue: token } : {}) });
       if (signal.aborted) return;
       for (const object of page.items) found.set(objectKey(object), this.#own(object));
       // All pages tell of the same revision, the first one's.
@@ -179,7 +181,7 @@ export class Informer<T extends KubeObject> implements Service {
   }
 
   async #watch(signal: AbortSignal, healthy: () => void): Promise<void> {
-    const { client, kind, namespace, labelSelector, fieldSelector, metadataOnly, clock, random } = this.#options;
+    const { client, kind, namespace, labelSelector, fieldSelector, metadataOnly, omitManagedFields, clock, random } = this.#options;
     const timeoutSeconds = watchSecondsMin + random.integer(watchSecondsMin);
     const hung = new AbortController();
     const deadline = clock.timer(timeoutSeconds * 1_000 + watchOvertimeMs, () => hung.abort());
@@ -193,6 +195,7 @@ export class Informer<T extends KubeObject> implements Service {
         allowWatchBookmarks: true,
         timeoutSeconds,
         ...(metadataOnly ? { metadataOnly } : {}),
+        ...(omitManagedFields ? { omitManagedFields } : {}),
         signal: either,
       });
       for await (const batch of batches) {

@@ -31,6 +31,12 @@ describe('negotiateShape', () => {
     expect(negotiateShape('application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io,application/json', 'object').shape).toBe('plain');
   });
 
+  it('leaves managedFields out for whom asks for it, in lists and in streams', () => {
+    expect(negotiateShape('application/json;managedFields=omit', 'watch')).toEqual({ shape: 'plain', version: 'v1', omitManagedFields: true });
+    const metadata = 'application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1;managedFields=omit';
+    expect(negotiateShape(metadata, 'list')).toEqual({ shape: 'metadata', version: 'v1', omitManagedFields: true });
+  });
+
   it('gives YAML to whom likes it best, except in a stream', () => {
     expect(negotiateShape('application/yaml, application/json', 'object')).toEqual({ shape: 'plain', version: 'v1', yaml: true });
     expect(negotiateShape('application/yaml, application/json', 'watch')).toEqual({ shape: 'plain', version: 'v1' });

@@ -43,9 +43,12 @@ export interface NegotiatedShape {
   version: 'v1' | 'v1beta1';
   /** Only for objects and lists as they are. */
   yaml?: true;
+  /** Without metadata.managedFields, a third of a small object: `application/json;managedfields=omit`. */
+  omitManagedFields?: true;
 }
 
 const plain: NegotiatedShape = { shape: 'plain', version: 'v1' };
+const plainOmitted: NegotiatedShape = { ...plain, omitManagedFields: true };
 const plainYaml: NegotiatedShape = { shape: 'plain', version: 'v1', yaml: true };
 
 /** What the reply holds: PartialObjectMetadataList fits a list only, PartialObjectMetadata everything else, YAML no stream of events. */
@@ -75,11 +78,12 @@ function chosen(ranges: readonly MediaRange[], form: ReplyForm): NegotiatedShape
     const as = parameters['as'];
     if (type === 'application/yaml' && as === undefined && form !== 'watch') return plainYaml;
     if (!jsonTypes.has(type)) continue;
-    if (as === undefined) return plain;
+    const omit = parameters['managedfields'] === 'omit';
+    if (as === undefined) return omit ? plainOmitted : plain;
     if (parameters['g'] !== 'meta.k8s.io' || !metaVersions.has(parameters['v'] ?? '')) continue;
     const version = parameters['v'] as 'v1' | 'v1beta1';
     if (as === 'Table') return { shape: 'table', version };
-    if (as === metadataKind) return { shape: 'metadata', version };
+    if (as === metadataKind) return { shape: 'metadata', version, ...(omit ? { omitManagedFields: true } : {}) };
   }
   if (ranges.some(({ type }) => type === protobufType)) return plain;
   throw new ApiError('NotAcceptable', `only the following media types are accepted: application/json${form === 'watch' ? '' : ', application/yaml'}`);

@@ -133,7 +133,7 @@ export class ResourceRequests {
   #replier(asked: ResourceRequest): (status: number, object: Rendered) => ServerReply {
     const shape = negotiateShape(asked.request.headers['accept'], 'object');
     if (shape.yaml) return (status, { json }) => yamlReply(status, json);
-    if (shape.shape === 'plain') return (status, { json }) => textReply(status, json);
+    if (shape.shape === 'plain' && !shape.omitManagedFields) return (status, { json }) => textReply(status, json);
     const shaper = this.#shaper(asked, shape);
     return (status, object) => textReply(status, shaper.object(object));
   }

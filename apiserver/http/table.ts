@@ -5,6 +5,7 @@ import { notSupported, ApiError } from '../../api/errors.js';
 import type { KindDefinition } from '../../api/kind.js';
 import type { ListReply, Rendered } from '../resources/service.js';
 import type { NegotiatedShape } from './accept.js';
+import { withoutManagedFields } from './without-managed-fields.js';
 
 const includes = ['None', 'Metadata', 'Object'] as const;
 /** What each row carries beside its cells. */
@@ -30,16 +31,16 @@ export interface Shaper {
 }
 
 /** @param now milliseconds since the epoch, asked for each reply */
-export function shaperFor(kind: KindDefinition, { shape, version }: NegotiatedShape, include: IncludeObject, now: () => number): Shaper {
+export function shaperFor(kind: KindDefinition, { shape, version, omitManagedFields }: NegotiatedShape, include: IncludeObject, now: () => number): Shaper {
   const apiVersion = kind.group ? `${kind.group}/${kind.version}` : kind.version;
   if (shape === 'table') return tableShaper(kind, version, include, now);
   if (shape === 'metadata') {
     const head = `{"kind":"PartialObjectMetadataList","apiVersion":"meta.k8s.io/${version}","metadata":`;
-    const one = (rendered: Rendered): string => partialMetadata(rendered, version);
+    const one = (rendered: Rendered): string => partialMetadata(rendered, version, omitManagedFields);
     return { object: one, event: one, bookmark: one, list: (reply) => listParts(`${head}${listMeta(reply)},"items":[`, reply, one) };
   }
   const head = `{"kind":"${kind.listKind ?? `${kind.kind}List`}","apiVersion":"${apiVersion}","metadata":`;
-  const one = (rendered: Rendered): string => rendered.json;
+  const one = omitManagedFields ? withoutManagedFields : (rendered: Rendered): string => rendered.json;
   return { object: one, event: one, bookmark: one, list: (reply) => listParts(`${head}${listMeta(reply)},"items":[`, reply, one) };
 }
 
@@ -66,8 +67,10 @@ function* listParts(head: string, reply: ListReply, one: (rendered: Rendered) =>
   yield `${text}]}\n`;
 }
 
-function partialMetadata(rendered: Rendered, version: string): string {
-  return `{"kind":"PartialObjectMetadata","apiVersion":"meta.k8s.io/${version}","metadata":${JSON.stringify(rendered.object.metadata)}}`;
+function partialMetadata(rendered: Rendered, version: string, omitManagedFields?: boolean): string {
+  const { metadata } = rendered.object;
+  const shown = omitManagedFields ? { ...metadata, managedFields: undefined } : metadata;
+  return `{"kind":"PartialObjectMetadata","apiVersion":"meta.k8s.io/${version}","metadata":${JSON.stringify(shown)}}`;
 }
 
 function tableShaper(kind: KindDefinition, version: 'v1' | 'v1beta1', include: IncludeObject, now: () => number): Shaper {
