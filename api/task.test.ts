@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { attemptsMax, displayStatus, taskKind, type Task, type TaskSpec } from './task.js';
+import { attemptsMax, displayStatus, isSettled, taskKind, type Task, type TaskSpec } from './task.js';
 
 function task(spec: Partial<TaskSpec>, status?: Task['status']): Task {
   return { apiVersion: 'taskplane.dev/v1', kind: 'Task', metadata: { name: 't', namespace: 'default' }, spec: spec as TaskSpec, ...(status ? { status } : {}) };
@@ -88,5 +88,19 @@ describe('attemptsMax and displayStatus', () => {
     expect(displayStatus(task({}, { phase: 'Failed', reason: 'OOMKilled' }))).toBe('OOMKilled');
     expect(displayStatus(task({}, { phase: 'Failed', reason: 'Error' }))).toBe('Failed');
     expect(displayStatus({ ...task({}, { phase: 'Running' }), metadata: { deletionTimestamp: '2026-01-01T00:00:00Z' } })).toBe('Terminating');
+  });
+});
+
+describe('a task is settled', () => {
+  it('when it has finished and neither a time, an owner nor a deletion will do anything to it', () => {
+    const done = task({ command: ['true'] }, { phase: 'Succeeded' });
+    expect(isSettled(done)).toBe(true);
+    expect(isSettled(task({}, { phase: 'Failed' }))).toBe(true);
+    expect(isSettled(task({}, { phase: 'Unknown' }))).toBe(false);
+    expect(isSettled(task({}))).toBe(false);
+    expect(isSettled(task({ ttlSecondsAfterFinished: 0 }, { phase: 'Failed' }))).toBe(false);
+    expect(isSettled({ ...done, metadata: { ...done.metadata, deletionTimestamp: '2026-01-01T00:00:00Z' } })).toBe(false);
+    expect(isSettled({ ...done, metadata: { ...done.metadata, ownerReferences: [] } })).toBe(true);
+    expect(isSettled({ ...done, metadata: { ...done.metadata, ownerReferences: [{ apiVersion: 'v1', kind: 'ConfigMap', name: 'a', uid: 'u' }] } })).toBe(false);
   });
 });

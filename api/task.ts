@@ -181,6 +181,18 @@ export function isFinished(task: Task): boolean {
   return task.status?.phase === 'Succeeded' || task.status?.phase === 'Failed';
 }
 
+/**
+ * Whether the task has finished and nothing more becomes of it unless somebody changes or deletes it: it is not deleted after a
+ * time or with an owner, and not being deleted. Controllers, which have nothing to do for it, neither get nor keep it.
+ */
+export function isSettled(task: Task): boolean {
+  const { ownerReferences, deletionTimestamp } = task.metadata;
+  return isFinished(task) && task.spec.ttlSecondsAfterFinished === undefined && !ownerReferences?.length && deletionTimestamp === undefined;
+}
+
+/** Selects the tasks that are not settled: what they cost to list and to watch does not grow with history. */
+export const unsettledSelector = 'status.settled=false';
+
 /** Whether the task takes room on the node status.nodeName. */
 export function holdsRoom(task: Task): boolean {
   return Boolean(task.status?.nodeName) && !isFinished(task);
@@ -324,6 +336,7 @@ export const taskKind: KindDefinition<Task> = {
     'spec.nodeName': (task) => task.spec.nodeName ?? '',
     'status.nodeName': (task) => task.status?.nodeName ?? '',
     'status.phase': (task) => task.status?.phase ?? '',
+    'status.settled': (task) => String(isSettled(task)),
   },
   columns: [
     nameColumn,

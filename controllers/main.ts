@@ -11,7 +11,7 @@ import { leaseKind } from '../api/lease.js';
 import type { KubeObject } from '../api/meta.js';
 import { namespaceKind } from '../api/namespace.js';
 import { nodeKind } from '../api/node.js';
-import { taskKind } from '../api/task.js';
+import { taskKind, unsettledSelector } from '../api/task.js';
 import type { Transport } from '../api/transport.js';
 import { ApiClient } from '../client/api-client.js';
 import { EventRecorder } from '../client/event-recorder.js';
@@ -35,6 +35,7 @@ import { Scheduler } from './scheduler/scheduler.js';
 import { TaintEviction } from './taint-eviction/controller.js';
 import { TaskDeadline } from './task-deadline/controller.js';
 import { TaskTtl } from './task-ttl/controller.js';
+import { withoutFinishedWork } from './task-ttl/plan.js';
 
 export interface ControllersOptions {
   transport: Transport;
@@ -89,9 +90,11 @@ export async function runControllers(options: ControllersOptions, signal: AbortS
 
 type Informers = ReturnType<typeof makeInformers>;
 
-function makeInformers(common: { client: ApiClient; clock: Clock; random: Random; logger: Logger }) {
+/** Nobody here asks who set which field, nor for tasks that nothing more becomes of: history costs nothing. */
+function makeInformers(context: { client: ApiClient; clock: Clock; random: Random; logger: Logger }) {
+  const common = { ...context, omitManagedFields: true };
   return {
-    tasks: new Informer({ ...common, kind: taskKind }),
+    tasks: new Informer({ ...common, kind: taskKind, fieldSelector: unsettledSelector, keep: withoutFinishedWork }),
     nodes: new Informer({ ...common, kind: nodeKind }),
     leases: new Informer({ ...common, kind: leaseKind }),
     namespaces: new Informer({ ...common, kind: namespaceKind }),
@@ -103,12 +106,12 @@ function makeInformers(common: { client: ApiClient; clock: Clock; random: Random
 /** Who owns whom, of every kind. */
 function makeMetadata(common: { client: ApiClient; clock: Clock; random: Random; logger: Logger }, { tasks, nodes, leases, namespaces, definitions }: Informers): MetadataInformers {
   const shared = [
-    { kind: generic(taskKind), informer: tasks },
+    { kind: generic(taskKind), informer: tasks, partial: true },
     { kind: generic(nodeKind), informer: nodes },
     { kind: generic(leaseKind), informer: leases },
     { kind: generic(namespaceKind), informer: namespaces },
     { kind: generic(customResourceDefinitionKind), informer: definitions },
-  ] as unknown as { kind: KindDefinition; informer: Informer<KubeObject> }[];
+  ] as unknown as { kind: KindDefinition; informer: Informer<KubeObject>; partial?: boolean }[];
   return new MetadataInformers({ ...common, kinds: new DefinedKinds(definitions), shared, ignored: [generic(eventKind), generic(eventV1Kind)] });
 }
 

@@ -31,6 +31,8 @@ export interface MetadataSource {
   readonly synced: Promise<void>;
   find(apiVersion: string, kind: string): KindDefinition | undefined;
   stored(): readonly KindDefinition[];
+  /** Whether some objects of the kind are left out: one that is not here, or no longer, may be there. */
+  isPartial(kind: KindDefinition): boolean;
   /** The copy of an object, whatever version or view of its kind is asked for. */
   get(kind: KindDefinition, name: string, namespace: string | undefined): KubeObject | undefined;
   /** The copies of the objects of a kind; apiVersion and kind may be missing. */
@@ -50,8 +52,8 @@ interface Running {
 export interface MetadataInformersOptions {
   client: ApiClient;
   kinds: KindSource;
-  /** Informers that run anyway; whoever owns them runs them. */
-  shared: readonly { kind: KindDefinition; informer: Informer<KubeObject> }[];
+  /** Informers that run anyway; whoever owns them runs them. Partial: they have not all objects of their kind. */
+  shared: readonly { kind: KindDefinition; informer: Informer<KubeObject>; partial?: boolean }[];
   /** Kinds that nobody owns and that own nothing. */
   ignored: readonly KindDefinition[];
   clock: Clock;
@@ -69,6 +71,7 @@ export class MetadataInformers implements Service, MetadataSource {
   readonly #running = new Map<string, Running>();
   readonly #ignored: ReadonlySet<string>;
   readonly #shared: ReadonlyMap<string, Informer<KubeObject>>;
+  readonly #partial: ReadonlySet<string>;
   readonly #handlers: MetadataHandler[] = [];
   readonly #ends = new Set<Promise<void>>();
   readonly #settled = new Deferred<void>();
@@ -78,6 +81,7 @@ export class MetadataInformers implements Service, MetadataSource {
     this.#options = options;
     this.#ignored = new Set(options.ignored.map(keyOf));
     this.#shared = new Map(options.shared.map(({ kind, informer }) => [keyOf(kind), informer]));
+    this.#partial = new Set(options.shared.filter(({ partial }) => partial).map(({ kind }) => keyOf(kind)));
     options.kinds.onChange(() => this.#settle());
   }
 
@@ -95,6 +99,10 @@ export class MetadataInformers implements Service, MetadataSource {
 
   stored(): readonly KindDefinition[] {
     return this.#options.kinds.stored();
+  }
+
+  isPartial(kind: KindDefinition): boolean {
+    return this.#partial.has(keyOf(storedKind(kind)));
   }
 
   get(kind: KindDefinition, name: string, namespace: string | undefined): KubeObject | undefined {
@@ -154,7 +162,7 @@ export class MetadataInformers implements Service, MetadataSource {
   #start(key: string, kind: KindDefinition, before?: Informer<KubeObject>): void {
     const { client, clock, random, logger } = this.#options;
     const shared = this.#shared.get(key);
-    const informer = shared ?? new Informer<KubeObject>({ client, kind, metadataOnly: true, keep: essentials, clock, random, logger });
+    const informer = shared ?? new Informer<KubeObject>({ client, kind, metadataOnly: true, omitManagedFields: true, keep: essentials, clock, random, logger });
     const stop = new AbortController();
     const running: Running = { kind, informer, stop, before };
     this.#running.set(key, running);

@@ -54,6 +54,9 @@ describe('get and list', () => {
     expect(names(await list({ fieldSelector: 'status.nodeName=n' }, taskKind, undefined))).toEqual(['b']);
     expect(names(await list({ fieldSelector: 'status.nodeName=n' }, taskKind, 'kube-system'))).toEqual([]);
     expect(names(await list({ fieldSelector: 'status.nodeName=' }))).toEqual(['a', 'c']);
+    expect(names(await list({ fieldSelector: 'status.settled=false' }))).toEqual(['a', 'b', 'c']);
+    expect(names(await list({ fieldSelector: 'status.settled=true' }))).toEqual([]);
+    expect(names(await list({ fieldSelector: 'status.settled!=true' }))).toEqual(['a', 'b', 'c']);
     expect(names(await list({ fieldSelector: 'metadata.namespace=default' }, taskKind, undefined))).toEqual(['a', 'b', 'c']);
     expect(names(await list({ fieldSelector: 'metadata.namespace=kube-system' }, taskKind, undefined))).toEqual([]);
     expect(names(await list({}, taskKind, 'unknown'))).toEqual([]);

@@ -69,7 +69,7 @@ function fieldReader(kind: KindDefinition): (object: KubeObject, field: string) 
 
 function indexFor(kind: KindDefinition, fields: readonly FieldRequirement[]): Selection['index'] {
   for (const { field, equal, value } of fields) {
-    const name = equal && value !== '' ? indexOf(kind, field) : undefined;
+    const name = equal && value !== '' ? indexOf(kind, field, value) : undefined;
     if (name !== undefined) return { name, value };
   }
   return undefined;

@@ -37,8 +37,10 @@ const absentMax = 50_000;
 const orphansAtOnce = 16;
 /** The copies of a kind that has just come are whole after a moment; until then an owner may have more dependents than we know. */
 const syncLookMs = 200;
-/** An owner that our copies do not have is asked for again. */
-const unseenLookMs = 30_000;
+/** An owner that our copies do not have, such as a finished task, is asked for again; its dependents share an answer for a moment. */
+const unseenLookMs = 5_000;
+const unseenShareMs = 1_000;
+const unseenMax = 10_000;
 
 export class GarbageCollector implements Service {
   readonly name = 'garbage collector';
@@ -46,6 +48,8 @@ export class GarbageCollector implements Service {
   readonly #loop: ReconcileLoop;
   readonly #graph = new OwnerGraph();
   readonly #absent = new Set<string>();
+  /** Owners that only the server has, by what was asked, and until when (monotonic) its answer is good. */
+  readonly #unseen = new Map<string, number>();
   /** Uids of objects with an owner of a kind that is not known (yet). */
   readonly #unresolved = new Set<string>();
 
@@ -56,7 +60,7 @@ export class GarbageCollector implements Service {
     options.objects.onChanges({
       changes: (kind, changes) => {
         for (const { type, object } of changes) {
-          if (type === 'deleted') this.#removed(object.metadata);
+          if (type === 'deleted') this.#removed(kind, object.metadata);
           else this.#changed(kind, object);
         }
       },
@@ -90,11 +94,12 @@ export class GarbageCollector implements Service {
     this.#released(known?.ownerReferences);
   }
 
-  #removed({ uid = '', ownerReferences }: ObjectMeta): void {
+  #removed(kind: KindDefinition, { uid = '', ownerReferences }: ObjectMeta): void {
     const dependents = [...this.#graph.dependentsOf(uid)];
     this.#graph.remove(uid);
     this.#unresolved.delete(uid);
-    if (dependents.length > 0) this.#remember(uid);
+    // One that our copies have left out may still be there: its dependents ask.
+    if (dependents.length > 0 && !this.#options.objects.isPartial(kind)) this.#remember(uid);
     for (const dependent of dependents) this.#loop.enqueue(dependent);
     this.#released(ownerReferences);
   }
@@ -182,12 +187,17 @@ export class GarbageCollector implements Service {
     const where = kind.namespaced ? dependent.namespace : undefined;
     const asked = `${reference.uid} ${kind.group}/${kind.plural} ${where ?? ''}/${reference.name}`;
     if (this.#absent.has(asked)) return 'absent';
-    const { client, objects } = this.#options;
+    const { client, objects, clock } = this.#options;
     const known = objects.get(kind, reference.name, where)?.metadata;
     if (known?.uid === reference.uid) return waitsForDependents(known) ? 'waiting' : 'present';
+    if ((this.#unseen.get(asked) ?? 0) > clock.monotonic()) return 'unseen';
     try {
       const stored = await client.getMetadata(kind, reference.name, where);
-      if (stored.metadata.uid === reference.uid) return waitsForDependents(stored.metadata) ? 'waiting' : 'unseen';
+      if (stored.metadata.uid === reference.uid) {
+        if (waitsForDependents(stored.metadata)) return 'waiting';
+        this.#seeUnseen(asked);
+        return 'unseen';
+      }
     } catch (error) {
       if (!isReason(error, 'NotFound')) throw error;
       // Not the object but its kind may be what is not there.
@@ -233,6 +243,11 @@ export class GarbageCollector implements Service {
     if (!stored || stored.metadata.uid !== uid || !stored.metadata.finalizers?.includes(finalizer)) return;
     const finalizers = stored.metadata.finalizers.filter((other) => other !== finalizer);
     await unlessGone(client.mergePatch(kind, name, namespace, { metadata: { uid, resourceVersion: stored.metadata.resourceVersion, finalizers } }));
+  }
+
+  #seeUnseen(asked: string): void {
+    if (this.#unseen.size >= unseenMax) this.#unseen.clear();
+    this.#unseen.set(asked, this.#options.clock.monotonic() + unseenShareMs);
   }
 
   #remember(absent: string): void {
