@@ -16,7 +16,7 @@ export interface Machine {
   cpus: number;
   memoryGiB: number;
   kernel: string;
-  /** File system of the temporary directory, where stores lie. */
+  /** File system of the scratch directory, where stores lie: `ext4`; `tmpfs` is no disk. */
   disk: string;
   /** Milliseconds that a 4 KiB write needs to be on disk, median. */
   fsyncMs: number;
@@ -26,6 +26,7 @@ export interface Machine {
 
 export interface Versions {
   taskplane: string;
+  /** With `+changes` when files differed from it. */
   commit: string;
   node: string;
   etcd: string;
@@ -38,9 +39,9 @@ export async function machineOf(clock: Clock): Promise<Machine> {
     cpus: models.length,
     memoryGiB: rounded(totalmem() / 2 ** 30, 1),
     kernel: release(),
-    disk: await outputOf('stat', '-f', '-c', '%T', tmpdir()),
+    disk: await fileSystemOf(tmpdir()),
     fsyncMs: fsyncMs(clock),
-    loadAverage: rounded(loadavg()[0] ?? 0),
+    loadAverage: loadAverage(),
   };
 }
 
@@ -48,7 +49,21 @@ export async function versionsOf(): Promise<Versions> {
   const root = fileURLToPath(new URL('../../', import.meta.url));
   const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string };
   const [commit, changes, etcd] = await Promise.all([outputOf('git', '-C', root, 'rev-parse', '--short', 'HEAD'), outputOf('git', '-C', root, 'status', '--porcelain', '-uno'), outputOf('etcd', '--version')]);
-  return { taskplane: version, commit: changes ? `${commit}+changes` : commit, node: process.version, etcd: /etcd Version: (\S+)/.exec(etcd)?.[1] ?? 'none' };
+  return { taskplane: version, commit: !commit ? 'unknown' : changes ? `${commit}+changes` : commit, node: process.version, etcd: /etcd Version: (\S+)/.exec(etcd)?.[1] ?? 'none' };
+}
+
+/**
+ * Where stores are to lie: TMPDIR when it is set, else the system's temporary directory unless that is memory. A store in
+ * memory syncs nothing, and its figures would be those of a promise that nobody keeps.
+ */
+export async function scratchDirectory(env: Readonly<Record<string, string | undefined>>, fileSystem = fileSystemOf): Promise<string> {
+  if (env['TMPDIR']) return env['TMPDIR'];
+  const usual = '/tmp';
+  return (await fileSystem(usual)) === 'tmpfs' ? '/var/tmp' : usual;
+}
+
+async function fileSystemOf(directory: string): Promise<string> {
+  return (await outputOf('findmnt', '--noheadings', '--output', 'FSTYPE', '--target', directory)) || outputOf('stat', '-f', '-c', '%T', directory);
 }
 
 async function outputOf(program: string, ...args: string[]): Promise<string> {
@@ -58,12 +73,20 @@ async function outputOf(program: string, ...args: string[]): Promise<string> {
   );
 }
 
-function fsyncMs(clock: Clock): number {
+/** Of the last minute. */
+export function loadAverage(): number {
+  return rounded(loadavg()[0] ?? 0);
+}
+
+const probes = 50;
+
+/** Milliseconds that a 4 KiB write in the scratch directory needs to be on disk, the median of 50. */
+export function fsyncMs(clock: Clock): number {
   const directory = mkdtempSync(join(tmpdir(), 'taskplane-fsync-'));
   const file = openSync(join(directory, 'probe'), 'w');
   try {
     const block = Buffer.alloc(4096, 1);
-    const samples = Array.from({ length: 50 }, () => {
+    const samples = Array.from({ length: probes }, () => {
       const start = clock.monotonic();
       writeSync(file, block);
       fdatasyncSync(file);

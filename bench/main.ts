@@ -1,112 +1,90 @@
-// main.ts: `npm run bench`. Figures on standard output, one JSON object per case and run; everything else elsewhere.
+// main.ts: `npm run bench`. Figures on standard output, everything else on standard error.
 
-import { parseArgs } from 'node:util';
+import { readFileSync } from 'node:fs';
 import { SystemClock } from '../lib/clock.js';
+import { SystemRandom } from '../lib/random.js';
 import type { StoreName } from '../lib/testing/taskplane-processes.js';
-import type { BenchCase, Measurement } from './bench-case.js';
-import { cases, casesNamed } from './cases.js';
-import { machineOf, versionsOf } from './machine.js';
+import type { BenchCase } from './bench-case.js';
+import { cases } from './cases.js';
+import { help, readFlags, type Flags } from './flags.js';
+import { machineOf, scratchDirectory, versionsOf } from './machine.js';
+import { environmentProblems } from './production.js';
+import { comparison } from './report/compare.js';
+import { parseResults, resultOf, summarize, type Result } from './report/result.js';
+import { updateReport } from './report/write.js';
 import { runCase } from './run-case.js';
+import { listText, progressLine, resultText } from './text.js';
 
-const help = `npm run bench -- [flags]
+/** The other processes of a measurement are this program, too: `main.js ROLE JSON`. */
+const helpers: Readonly<Record<string, (options: string) => Promise<void>>> = {
+  'hollow-agents': async (options) => (await import('./hollow-agents.js')).runHollowAgents(JSON.parse(options)),
+  load: async (options) => (await import('./load.js')).runLoad(JSON.parse(options)),
+  watchers: async (options) => (await import('./watchers.js')).runWatchers(JSON.parse(options)),
+};
 
-  --list           name the cases and end
-  --case NAME      run this case (may be repeated; all when absent); watch-fanout runs both of its sizes
-  --store STORE    etcd or embedded (default: each that the case knows)
-  --nodes N        instead of the case's own number
-  --tasks N        instead of the case's own number
-  --repeat K       run each K times (default 1)
-  --json           one JSON object per run (default: a line of text)
-`;
+const [role = '', argument = ''] = process.argv.slice(2);
+const helper = helpers[role];
+if (helper) await helper(argument);
+else process.exitCode = await main(process.argv.slice(2));
 
-const [role, argument] = process.argv.slice(2);
-// The other processes of a measurement are this program, too.
-if (role === 'hollow-agents') await (await import('./hollow-agents.js')).runHollowAgents(JSON.parse(argument!));
-else if (role === 'watchers') await (await import('./watchers.js')).runWatchers(JSON.parse(argument!));
-else if (role === 'load') await (await import('./load.js')).runLoad(JSON.parse(argument!));
-else process.exitCode = await main();
-
-interface Flags {
-  cases: readonly BenchCase[];
-  stores: readonly StoreName[] | undefined;
-  nodes: number | undefined;
-  tasks: number | undefined;
-  repeat: number;
-  json: boolean;
-}
-
-async function main(): Promise<number> {
-  let flags: Flags | undefined;
+/** @returns the exit code: 1 when a case failed, or the flags are wrong */
+async function main(args: readonly string[]): Promise<number> {
   try {
-    flags = readFlags();
+    const flags = readFlags(args, cases);
+    if (flags.help) process.stdout.write(help);
+    else if (flags.list) process.stdout.write(listText(flags.cases));
+    else if (flags.from.length > 0) report(flags, flags.from.flatMap((file) => parseResults(readFileSync(file, 'utf8'), file)));
+    else return await measure(flags);
+    return 0;
   } catch (error) {
     process.stderr.write(`error: ${(error as Error).message}\n\n${help}`);
     return 1;
   }
-  if (!flags) return 0;
-  const [machine, versions] = await Promise.all([machineOf(new SystemClock()), versionsOf()]);
+}
+
+async function measure(flags: Flags): Promise<number> {
+  const problems = environmentProblems(process.env);
+  if (problems.length > 0) throw new Error(`this is not what production runs: ${problems.join('; ')}`);
+  const earlier = flags.compare === undefined ? undefined : parseResults(readFileSync(flags.compare, 'utf8'), flags.compare);
+  process.env['TMPDIR'] = await scratchDirectory(process.env);
+  const clock = new SystemClock();
+  const [machine, versions] = await Promise.all([machineOf(clock), versionsOf()]);
+  const run = new SystemRandom().suffix(8);
   const stop = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort());
+  const results: Result[] = [];
   let failures = 0;
-  for (const benchCase of flags.cases) {
-    for (const store of flags.stores?.filter((name) => benchCase.stores.includes(name)) ?? benchCase.stores) {
-      for (let round = 0; round < flags.repeat && !stop.signal.aborted; round++) {
-        const nodes = flags.nodes ?? benchCase.nodes;
-        const tasks = flags.tasks ?? benchCase.tasks;
-        try {
-          const measured = await runCase(benchCase, { store, nodes, tasks, progress: progressFor(benchCase, store), signal: stop.signal });
-          const { details, ...figures } = measured;
-          const line = { case: benchCase.name, store, nodes, tasks, ...figures, details, versions, machine };
-          process.stdout.write(flags.json ? `${JSON.stringify(line)}\n` : `${textOf(benchCase, store, measured)}\n`);
-        } catch (error) {
-          failures++;
-          process.stderr.write(`${benchCase.name} on ${store} failed: ${(error as Error).message}\n`);
-        }
-      }
+  for (const { benchCase, store } of planned(flags)) {
+    if (stop.signal.aborted) break;
+    const nodes = flags.nodes ?? benchCase.nodes;
+    const tasks = flags.tasks ?? benchCase.tasks;
+    const line = progressLine(process.stderr, `${benchCase.name} on ${store}`);
+    line.show('starting');
+    try {
+      const measured = await runCase(benchCase, { store, nodes, tasks, progress: line.show, signal: stop.signal });
+      line.clear();
+      const result = resultOf(benchCase, measured, { store, nodes, tasks, at: new Date(clock.now()).toISOString(), run, versions, machine });
+      results.push(result);
+      process.stdout.write(flags.json ? `${JSON.stringify(result)}\n` : resultText(benchCase, result));
+    } catch (error) {
+      line.clear();
+      failures++;
+      process.stderr.write(`${benchCase.name} on ${store} failed: ${(error as Error).message}\n`);
     }
   }
+  // With --json, standard output is for programs.
+  if (earlier) (flags.json ? process.stderr : process.stdout).write(comparison(summarize(results), summarize(earlier)));
+  if (flags.report !== undefined && results.length > 0) report(flags, results);
   return failures > 0 || stop.signal.aborted ? 1 : 0;
 }
 
-/** @returns undefined when help or the list was all that was wanted */
-function readFlags(): Flags | undefined {
-  const { values } = parseArgs({
-    options: {
-      list: { type: 'boolean' }, help: { type: 'boolean', short: 'h' }, case: { type: 'string', multiple: true }, store: { type: 'string' },
-      nodes: { type: 'string' }, tasks: { type: 'string' }, repeat: { type: 'string' }, json: { type: 'boolean' },
-    },
-  });
-  if (values.help) return void process.stdout.write(help);
-  if (values.list) return void process.stdout.write(cases.map(({ name, description, nodes, tasks }) => `${name}  (${nodes} nodes, ${tasks} tasks)\n    ${description}\n`).join(''));
-  const chosen = values.case?.flatMap((name) => {
-    const found = casesNamed(name);
-    if (found.length === 0) throw new Error(`there is no case ${name}; --list names them`);
-    return found;
-  });
-  if (values.store !== undefined && values.store !== 'etcd' && values.store !== 'embedded') throw new Error(`--store ${values.store}: expected etcd or embedded`);
-  return {
-    cases: chosen ?? cases,
-    stores: values.store ? [values.store as StoreName] : undefined,
-    nodes: number('--nodes', values.nodes),
-    tasks: number('--tasks', values.tasks),
-    repeat: number('--repeat', values.repeat) ?? 1,
-    json: values.json ?? false,
-  };
+/** Repeats follow one another, so that they meet the same machine. */
+function planned(flags: Flags): { benchCase: BenchCase; store: StoreName }[] {
+  return flags.cases.flatMap((benchCase) =>
+    (flags.stores?.filter((name) => benchCase.stores.includes(name)) ?? benchCase.stores).flatMap((store) => Array.from({ length: flags.repeat }, () => ({ benchCase, store }))),
+  );
 }
 
-function number(flag: string, text: string | undefined): number | undefined {
-  if (text === undefined) return undefined;
-  if (!/^\d+$/.test(text)) throw new Error(`${flag} ${text}: expected a number`);
-  return Number(text);
-}
-
-function textOf({ name }: BenchCase, store: StoreName, { value, unit, p50, p99, details = {} }: Measurement): string {
-  const spread = p50 === undefined ? '' : `  p50 ${p50} ms  p99 ${p99} ms`;
-  return `${name.padEnd(20)} ${store.padEnd(9)} ${String(value).padStart(9)} ${unit}${spread}  ${Object.entries(details).map(([key, detail]) => `${key}=${detail}`).join(' ')}`;
-}
-
-/** A line that is written over on a terminal; nothing in a pipe. */
-function progressFor({ name }: BenchCase, store: StoreName): (text: string) => void {
-  if (!process.stderr.isTTY) return () => undefined;
-  return (text) => void process.stderr.write(`\r\u001b[K${name} on ${store}: ${text}\r`);
+function report(flags: Flags, results: readonly Result[]): void {
+  for (const path of updateReport(flags.report!, cases, results)) process.stderr.write(`wrote ${path}\n`);
 }

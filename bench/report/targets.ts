@@ -1,0 +1,35 @@
+// targets.ts: whether a figure reaches what it is to reach.
+
+import type { BenchCase, Target } from '../bench-case.js';
+import type { Result } from './result.js';
+
+export interface Judgement {
+  readonly target: Target;
+  readonly met: boolean;
+  /** `value ≥ 5,000 tasks/s`, `p99 ≤ 50 ms`. */
+  readonly text: string;
+}
+
+/** Nothing when the size was not that of the case: a target is for the case as it stands. */
+export function judge(benchCase: Pick<BenchCase, 'nodes' | 'tasks' | 'targets'>, result: Pick<Result, 'nodes' | 'tasks' | 'value' | 'p50' | 'p99' | 'unit'>): Judgement[] {
+  if (benchCase.nodes !== result.nodes || benchCase.tasks !== result.tasks) return [];
+  return (benchCase.targets ?? []).flatMap((target): Judgement[] => {
+    const figure = result[target.figure];
+    if (figure === undefined) return [];
+    const met = target.at === 'least' ? figure >= target.bound : figure <= target.bound;
+    return [{ target, met, text: targetText(target, result.unit) }];
+  });
+}
+
+export function targetText({ figure, at, bound }: Target, unit: string): string {
+  const name = figure === 'value' ? '' : `${figure} `;
+  return `${name}${at === 'least' ? '≥' : '≤'} ${grouped(bound)} ${figure === 'value' ? unit : 'ms'}`;
+}
+
+/** `12,345.6`: whole numbers from a hundred on, else as many digits as tell something. */
+export function grouped(value: number): string {
+  const digits = Math.abs(value) >= 100 ? 0 : Math.abs(value) >= 10 ? 1 : 2;
+  const [whole = '', fraction] = String(Number(value.toFixed(digits))).split('.');
+  const thousands = whole.replaceAll(/\B(?=(\d{3})+$)/g, ',');
+  return fraction === undefined ? thousands : `${thousands}.${fraction}`;
+}
