@@ -48,18 +48,18 @@ export class EventRecorder implements Service {
   record(object: KubeObject, type: 'Normal' | 'Warning', reason: string, message: string): void {
     const { namespace, name = '', uid = '' } = object.metadata;
     const key = `${uid}\n${namespace}\n${name}\n${type}\n${reason}\n${message}`;
-    const now = timestamp(this.#options.clock.now());
+    const { clock, component, host } = this.#options;
     const same = this.#waiting.get(key);
     if (same) {
       same.count++;
-      same.lastTimestamp = now;
+      same.lastTimestamp = timestamp(clock.now());
       return;
     }
     if (this.#waiting.size >= waitingMax || (type === 'Normal' && !this.#allowed())) {
       this.#dropped++;
       return;
     }
-    const { component, host } = this.#options;
+    const now = timestamp(clock.now());
     this.#waiting.set(key, {
       namespace: namespace ?? 'default',
       involvedObject: { apiVersion: object.apiVersion, kind: object.kind, ...(namespace ? { namespace } : {}), name, uid },

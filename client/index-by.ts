@@ -11,22 +11,18 @@ const nothing: ReadonlySet<string> = new Set();
 export class IndexBy<T extends KubeObject> {
   readonly #keys = new Map<string, Set<string>>();
 
-  /** @param valueOf what an object is found under; undefined for an object that is not in the index */
+  /** @param valueOf what an object is found under, by itself alone; undefined for an object that is not in the index */
   constructor(informer: Informer<T>, valueOf: (object: T) => string | undefined) {
-    const valueByKey = new Map<string, string>();
     informer.onChanges((changes) => {
-      for (const { type, object } of changes) {
-        const key = objectKey(object);
-        const before = valueByKey.get(key);
+      for (const { type, object, previous } of changes) {
+        // What it was found under is read from what it was: nothing is kept beside the index.
+        const known = type === 'deleted' ? (previous ?? object) : previous;
+        const before = known && valueOf(known);
         const after = type === 'deleted' ? undefined : valueOf(object);
-        if (before === after) continue;
+        if (before === after && type !== 'added') continue;
+        const key = objectKey(object);
         if (before !== undefined) this.#remove(before, key);
-        if (after === undefined) {
-          valueByKey.delete(key);
-        } else {
-          valueByKey.set(key, after);
-          this.#add(after, key);
-        }
+        if (after !== undefined) this.#add(after, key);
       }
     });
   }

@@ -64,6 +64,8 @@ const turnMs = 5;
 const intakeMs = 2;
 const changesPerTurn = 2_000;
 const picksPerTurn = 1_000;
+/** Between two looks at the clock; a pick takes some microseconds. */
+const picksPerLook = 4;
 /** Groups that fit nowhere between two looks at the clock. */
 const looksMax = 32;
 /** After this, what was placed is taken to show in the measured load (see Snapshot.nextSpan: between one and two spans). */
@@ -152,7 +154,8 @@ export class Scheduler implements Service {
   /** @param until monotonic milliseconds */
   #decide(until: number): void {
     const { clock } = this.#options;
-    for (let picks = 0; picks < picksPerTurn && this.#binder.hasRoom && clock.monotonic() < until; picks++) {
+    for (let picks = 0; picks < picksPerTurn && this.#binder.hasRoom; picks++) {
+      if (picks % picksPerLook === 0 && clock.monotonic() >= until) return;
       const entry = this.#core.next(looksMax, (group) => this.#teller.note(group));
       if (entry) this.#binder.add(entry);
       else if (!this.#core.queue.isReady) return;
