@@ -22,11 +22,14 @@ export async function startAgents(context: CaseContext, processes: TaskplaneProc
 
 startAgents.names = (count: number): string[] => Array.from({ length: count }, (_, index) => `bench-${index}-${suffix}`);
 
-/** Resolves when `count` nodes are Ready and untainted, or the case has ended. */
-export async function nodesReady(client: ApiClient, count: number, { clock, signal, progress }: CaseContext): Promise<void> {
+/**
+ * Resolves when `count` nodes are Ready and untainted, or the case has ended.
+ * @param tainted nodes may have taints of the case's own; those of the cluster (`node.kubernetes.io/…`) still count
+ */
+export async function nodesReady(client: ApiClient, count: number, { clock, signal, progress }: CaseContext, tainted = false): Promise<void> {
   const ready = new Set<string>();
   const enter = (node: Node): boolean => {
-    if (isReady(node) && !node.spec?.taints?.length) ready.add(node.metadata.name!);
+    if (isReady(node) && !node.spec?.taints?.some(({ key }) => !tainted || key.startsWith('node.kubernetes.io/'))) ready.add(node.metadata.name!);
     else ready.delete(node.metadata.name!);
     return ready.size >= count;
   };

@@ -5,14 +5,14 @@ import { apiBulkCreate, apiCreate } from './cases/api-create.js';
 import { apiGet } from './cases/api-get.js';
 import { apiList } from './cases/api-list.js';
 import { apiPatch } from './cases/api-patch.js';
-import { bind } from './cases/bind.js';
 import { coldStart } from './cases/cold-start.js';
 import { memory } from './cases/memory.js';
+import { schedulingCases } from './cases/scheduling/index.js';
 import { submitToRunning } from './cases/submit-to-running.js';
-import { truePerSecond } from './cases/true-per-second.js';
+import { truePerSecond1, truePerSecond4 } from './cases/true-per-second.js';
 import { watchFanout100, watchFanout1000, watchFanout5000 } from './cases/watch-fanout.js';
 
-export const cases: readonly BenchCase[] = [submitToRunning, truePerSecond, bind, apiCreate, apiBulkCreate, apiGet, apiList, apiPatch, watchFanout100, watchFanout1000, watchFanout5000, memory, coldStart];
+export const cases: readonly BenchCase[] = [submitToRunning, truePerSecond1, truePerSecond4, ...schedulingCases, apiCreate, apiBulkCreate, apiGet, apiList, apiPatch, watchFanout100, watchFanout1000, watchFanout5000, memory, coldStart];
 
 /** A case by its name, or all of a family: `watch-fanout` means `watch-fanout/100` and the others. */
 export function casesNamed(name: string): BenchCase[] {

@@ -1,27 +1,34 @@
 // hollow-agent.ts
 //
 // An agent without processes: it has a credential and connections of its own, registers its Node, keeps its presence and
-// watches the tasks that are bound to it, as the real one does; it starts nothing and so has nothing to report.
+// follows the tasks that are bound to it, with the requests that a real agent makes, in its order. It starts nothing; told
+// that tasks last a while, it reports on them as if it had. It opens no tunnel: nobody reads the logs of what does not run.
 
 import { isReason } from '../api/errors.js';
-import { timestamp } from '../api/meta.js';
-import { nodeKind, type Node } from '../api/node.js';
-import { taskKind } from '../api/task.js';
+import { timestamp, type Condition } from '../api/meta.js';
+import { nodeKind, type Node, type Taint } from '../api/node.js';
+import { taskKind, type Task } from '../api/task.js';
+import type { Transport } from '../api/transport.js';
 import { ApiClient } from '../client/api-client.js';
-import { HttpsTransport } from '../client/https-transport.js';
-import type { ClusterAccess } from '../client/kubeconfig.js';
+import { Informer } from '../client/informer.js';
 import { sleep, type Clock } from '../lib/clock.js';
+import { silentLogger } from '../lib/log.js';
 import type { Random } from '../lib/random.js';
-import { Deferred } from '../lib/deferred.js';
+import { HollowTasks } from './hollow-tasks.js';
 
 export interface HollowAgentOptions {
   readonly nodeName: string;
-  readonly access: ClusterAccess;
+  readonly transport: Transport;
   readonly capacity: Readonly<Record<string, string>>;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly taints: readonly Taint[];
+  /** How long tasks last, milliseconds; undefined: nothing is reported of them. */
+  readonly taskMs: number | undefined;
   readonly clock: Clock;
   readonly random: Random;
-  /** Told of each task when it is first seen to be bound here. */
-  readonly onBound: (name: string) => void;
+  /** Told once of each binding of a task to this node. */
+  readonly onBound: (task: Task) => void;
+  readonly onSucceeded: (name: string) => void;
 }
 
 /** As the real agent: a presence is renewed four times in its time to live. */
@@ -32,35 +39,50 @@ export class HollowAgent {
   readonly #options: HollowAgentOptions;
   readonly #client: ApiClient;
   readonly #session: string;
-  readonly #bound = new Set<string>();
+  readonly #tasks: HollowTasks | undefined;
 
   constructor(options: HollowAgentOptions) {
+    const { nodeName, transport, taskMs, clock, random, onSucceeded } = options;
     this.#options = options;
-    this.#session = options.random.uuid();
-    // One connection for requests and one for the watch, as an agent has.
-    this.#client = new ApiClient({ transport: new HttpsTransport({ access: options.access, maxSockets: 1 }), userAgent: 'taskplane-hollow-agent' });
+    this.#session = random.uuid();
+    this.#client = new ApiClient({ transport, userAgent: 'taskplane-hollow-agent', clock });
+    if (taskMs !== undefined) this.#tasks = new HollowTasks({ nodeName, bulk: (path, body) => this.#client.bulk(path, body), lastMs: taskMs, clock, random, onSucceeded });
   }
 
-  /** Registers the node, announces its presence and starts to watch. Resolves when all of that is done. */
-  async register(signal: AbortSignal): Promise<() => Promise<void>> {
-    const { nodeName } = this.#options;
-    await this.#registerNode();
-    const { ttlMs } = await this.#client.presence(nodeName, { session: this.#session, announce: true, load: this.#load() });
-    const watching = new Deferred<void>();
-    const running = Promise.all([this.#keepPresence(ttlMs || ttlMsDefault, signal), this.#watch(signal, () => watching.resolve())]);
-    await watching.promise;
-    return async () => {
-      await running;
-      await this.#client.transport.close();
-    };
-  }
-
-  async #registerNode(): Promise<void> {
-    const { nodeName } = this.#options;
-    await this.#client.create(nodeKind, { apiVersion: 'v1', kind: 'Node', metadata: { name: nodeName, labels: { 'kubernetes.io/hostname': nodeName } } }).catch((error: unknown) => {
-      if (!isReason(error, 'AlreadyExists')) throw error;
+  /**
+   * Registers the node, announces its presence and begins to follow its tasks. Resolves when all of that is done; then it goes
+   * on until the signal aborts. Call it again when it failed.
+   */
+  async start(signal: AbortSignal): Promise<void> {
+    await this.#register();
+    const ttlMs = await this.#announce();
+    const { clock, random, nodeName } = this.#options;
+    const informer = new Informer<Task>({ client: this.#client, kind: taskKind, fieldSelector: `status.nodeName=${nodeName}`, clock, random, logger: silentLogger, keep: withoutSpec, freeze: false });
+    informer.onChanges((changes) => {
+      for (const { type, object, previous } of changes) if (type !== 'deleted' && object.status?.bindings !== previous?.status?.bindings) this.#bound(object, signal);
     });
-    await this.#client.update(nodeKind, this.#node(), { subresource: 'status' });
+    void informer.run(signal);
+    void this.#keepPresence(ttlMs, signal);
+    void this.#tasks?.run(signal);
+    await informer.synced;
+  }
+
+  async #register(): Promise<void> {
+    const { nodeName, labels, taints } = this.#options;
+    let node: Node;
+    try {
+      node = await this.#client.get(nodeKind, nodeName);
+    } catch (error) {
+      if (!isReason(error, 'NotFound')) throw error;
+      const all = { 'kubernetes.io/hostname': nodeName, 'kubernetes.io/os': 'linux', 'kubernetes.io/arch': 'amd64', ...labels };
+      node = await this.#client.create<Node>(nodeKind, { apiVersion: 'v1', kind: 'Node', metadata: { name: nodeName, labels: all }, ...(taints.length > 0 ? { spec: { taints: [...taints] } } : {}) });
+    }
+    await this.#client.update(nodeKind, { ...node, status: { ...node.status, ...this.#status() } }, { subresource: 'status' });
+  }
+
+  async #announce(): Promise<number> {
+    const { ttlMs } = await this.#client.presence(this.#options.nodeName, { session: this.#session, announce: true, load: noLoad });
+    return ttlMs || ttlMsDefault;
   }
 
   async #keepPresence(ttlMs: number, signal: AbortSignal): Promise<void> {
@@ -76,55 +98,36 @@ export class HollowAgent {
   }
 
   async #renew(): Promise<void> {
-    const { nodeName } = this.#options;
-    const { present } = await this.#client.presence(nodeName, { session: this.#session, announce: false, load: this.#load() });
+    const { present } = await this.#client.presence(this.#options.nodeName, { session: this.#session, announce: false, load: noLoad });
     if (present) return;
     // It was late and is lost. It has nothing to stop, so it may say at once that it is back.
-    await this.#registerNode();
-    await this.#client.presence(nodeName, { session: this.#session, announce: true, load: this.#load() });
+    await this.#register();
+    await this.#announce();
   }
 
-  async #watch(signal: AbortSignal, begun: () => void): Promise<void> {
-    const { clock, nodeName } = this.#options;
-    const fieldSelector = `status.nodeName=${nodeName}`;
-    while (!signal.aborted) {
-      try {
-        const list = await this.#client.list(taskKind, { fieldSelector, resourceVersion: '0' });
-        for (const task of list.items) this.#see(task.metadata.name!);
-        begun();
-        for await (const batch of this.#client.watchBatches(taskKind, { fieldSelector, resourceVersion: list.metadata.resourceVersion, signal })) {
-          for (const { type, object } of batch) if (type === 'ADDED' || type === 'MODIFIED') this.#see(object.metadata.name!);
-        }
-      } catch {
-        await sleep(clock, 250, signal);
-      }
-    }
+  #bound(task: Task, signal: AbortSignal): void {
+    this.#options.onBound(task);
+    void this.#tasks?.perform(task, signal);
   }
 
-  #see(name: string): void {
-    if (this.#bound.has(name)) return;
-    this.#bound.add(name);
-    this.#options.onBound(name);
-  }
-
-  #node(): Node {
+  #status(): NonNullable<Node['status']> {
     const { nodeName, capacity, clock } = this.#options;
     const now = timestamp(clock.now());
+    const condition = (type: string, status: 'True' | 'False', reason: string): Condition => ({ type, status, reason, lastTransitionTime: now });
     return {
-      apiVersion: 'v1',
-      kind: 'Node',
-      metadata: { name: nodeName },
-      status: {
-        capacity: { ...capacity },
-        allocatable: { ...capacity },
-        conditions: [{ type: 'Ready', status: 'True', reason: 'AgentReady', message: 'hollow', lastTransitionTime: now, lastHeartbeatTime: now }],
-        addresses: [{ type: 'Hostname', address: nodeName }],
-        nodeInfo: { kubeletVersion: 'hollow', operatingSystem: 'linux', architecture: 'hollow', containerRuntimeVersion: 'none' },
-      },
+      capacity: { ...capacity },
+      allocatable: { ...capacity },
+      conditions: [condition('DiskPressure', 'False', 'DiskHasRoom'), condition('MemoryPressure', 'False', 'MemoryAvailable'), { ...condition('Ready', 'True', 'AgentReady'), message: 'the agent runs tasks' }],
+      addresses: [{ type: 'InternalIP', address: '127.0.0.1' }, { type: 'Hostname', address: nodeName }],
+      nodeInfo: { kubeletVersion: 'hollow', operatingSystem: 'linux', architecture: 'amd64', containerRuntimeVersion: 'none' },
     };
   }
+}
 
-  #load(): { cpuMilli: number; memoryBytes: number; loadAverage: number } {
-    return { cpuMilli: 0, memoryBytes: 0, loadAverage: 0 };
-  }
+const noLoad = { cpuMilli: 0, memoryBytes: 0, loadAverage: 0 };
+
+/** What a hollow agent needs of a task. */
+function withoutSpec({ apiVersion, kind, metadata, status }: Task): Task {
+  const { name, namespace, uid, resourceVersion } = metadata;
+  return { apiVersion, kind, metadata: { name, namespace, uid, resourceVersion }, spec: {}, status: { bindings: status?.bindings, attempt: status?.attempt } } as Task;
 }

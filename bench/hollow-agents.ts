@@ -3,96 +3,136 @@
 // A process of many hollow agents: `node dist/bench/main.js hollow-agents JSON`. It speaks by lines on standard output:
 //
 //   registered N        so many agents are there (the last one says all)
-//   bound N             so many tasks have reached their agents
-//   result PATH         after SIGTERM: a file with every task, its node and when it came
+//   bound N             so many bindings have reached their agents
+//   succeeded N         the server has taken the end of so many tasks
+//   result PATH         after SIGUSR2: a file with all of that; the agents go on
+//
+// It ends on SIGTERM, as a machine does that loses its power: agents need not say goodbye.
 
 import { writeFileSync } from 'node:fs';
+import { setMaxListeners } from 'node:events';
 import { isReason } from '../api/errors.js';
+import type { Taint } from '../api/node.js';
 import { TransportError } from '../api/transport.js';
 import { sleep, SystemClock } from '../lib/clock.js';
 import { SystemRandom } from '../lib/random.js';
 import { agentCredentials } from './agent-certificates.js';
 import { HollowAgent } from './hollow-agent.js';
+import { HollowTransport } from './hollow-transport.js';
 import { WallTime } from './wall-time.js';
 
+/** What differs between nodes: the node with number n has the n-th of them, in turn. */
+export interface NodeShape {
+  labels?: Record<string, string>;
+  taints?: Taint[];
+}
+
 export interface HollowAgentsOptions {
-  server: string;
+  /** API servers of the cluster; agents take them in turn. */
+  servers: readonly string[];
   /** Data directory of the API server, whose authority signs the agents' certificates. */
   dataDirectory: string;
   names: { prefix: string; from: number; count: number };
   capacity: Record<string, string>;
+  shapes?: readonly NodeShape[];
+  /** How long tasks last, milliseconds; absent: nothing is reported of them. */
+  taskMs?: number;
   resultPath: string;
 }
 
-/** Of one task: its name, its node, and wall time in milliseconds. */
+/** Only tasks of such names are counted and recorded: a cluster may have others, too. */
+export const measuredPrefix = 'measured-';
+
+/** Of one task: its name, its node, and when it reached its agent: wall time in milliseconds. */
 export type BoundTask = [name: string, nodeName: string, atMs: number];
 
-const registrationsInFlight = 32;
+export interface HollowResult {
+  bound: BoundTask[];
+  /** When the server had taken that a task has succeeded. */
+  succeeded: [name: string, atMs: number][];
+}
+
+const registrationsInFlight = 16;
 const saidEvery = 250;
-const busyMs = 500;
+const busyMs = 250;
 
 export async function runHollowAgents(options: HollowAgentsOptions): Promise<void> {
-  const { server, dataDirectory, names, capacity, resultPath } = options;
+  const { servers, dataDirectory, names, capacity, shapes = [{}], taskMs, resultPath } = options;
   const clock = new SystemClock();
   const random = new SystemRandom();
   const wall = new WallTime(clock);
-  const stop = new AbortController();
-  process.once('SIGTERM', () => stop.abort());
-  const { ca, key, certificateOf } = await agentCredentials(dataDirectory, clock);
   const say = (line: string): void => void process.stdout.write(`${line}\n`);
+  const { ca, key, certificateOf } = await agentCredentials(dataDirectory, clock);
+  const result: HollowResult = { bound: [], succeeded: [] };
+  const tellBound = teller(() => `bound ${result.bound.length}`, say);
+  const tellSucceeded = teller(() => `succeeded ${result.succeeded.length}`, say);
+  process.on('SIGUSR2', () => {
+    writeFileSync(resultPath, JSON.stringify(result));
+    say(`result ${resultPath}`);
+  });
+  process.once('SIGTERM', () => process.exit(0));
 
-  const bound: BoundTask[] = [];
-  let saidBound = 0;
-  const tellBound = (): void => {
-    if (saidBound === bound.length) return;
-    saidBound = bound.length;
-    say(`bound ${saidBound}`);
+  const makeAgent = (index: number): HollowAgent => {
+    const nodeName = `${names.prefix}${index}`;
+    const { labels = {}, taints = [] } = shapes[index % shapes.length]!;
+    const access = { server: servers[index % servers.length]!, ca, key, cert: certificateOf(nodeName) };
+    return new HollowAgent({
+      nodeName,
+      transport: new HollowTransport({ access, userAgent: 'taskplane-hollow-agent' }),
+      capacity,
+      labels,
+      taints,
+      taskMs,
+      clock,
+      random,
+      onBound: ({ metadata }) => {
+        if (!metadata.name!.startsWith(measuredPrefix)) return;
+        result.bound.push([metadata.name!, nodeName, wall.now()]);
+        tellBound();
+      },
+      onSucceeded: (name) => {
+        if (!name.startsWith(measuredPrefix)) return;
+        result.succeeded.push([name, wall.now()]);
+        tellSucceeded();
+      },
+    });
   };
-  const ends: (() => Promise<void>)[] = [];
-  // A signal of thousands of listeners is slow with each: every agent has its own.
-  const stops: AbortController[] = [];
   let next = 0;
+  let registered = 0;
   const worker = async (): Promise<void> => {
-    while (next < names.count && !stop.signal.aborted) {
-      const nodeName = `${names.prefix}${names.from + next++}`;
-      const access = { server, ca, key, cert: certificateOf(nodeName) };
-      const agent = new HollowAgent({
-        nodeName,
-        access,
-        capacity,
-        clock,
-        random,
-        onBound: (name) => {
-          bound.push([name, nodeName, wall.now()]);
-          // Once per turn of the loop, so that telling costs little while many come at once.
-          if (bound.length === saidBound + 1) setImmediate(tellBound);
-        },
-      });
-      const own = new AbortController();
-      stops.push(own);
-      ends.push(await registered(agent, own.signal));
-      if (ends.length % saidEvery === 0 || ends.length === names.count) say(`registered ${ends.length}`);
+    while (next < names.count) {
+      const agent = makeAgent(names.from + next++);
+      await started(agent);
+      if (++registered % saidEvery === 0 || registered === names.count) say(`registered ${registered}`);
     }
   };
   await Promise.all(Array.from({ length: registrationsInFlight }, worker));
-  await new Promise<void>((resolve) => {
-    if (stop.signal.aborted) resolve();
-    else stop.signal.addEventListener('abort', () => resolve(), { once: true });
-  });
-  writeFileSync(resultPath, JSON.stringify(bound));
-  say(`result ${resultPath}`);
-  for (const own of stops) own.abort();
-  await Promise.all(ends.map((end) => end()));
 }
 
-/** A server that is busy is asked again, as an agent does. */
-async function registered(agent: HollowAgent, signal: AbortSignal): Promise<() => Promise<void>> {
+/** Says it once per turn of the loop, so that telling costs little while much happens at once. */
+function teller(line: () => string, say: (line: string) => void): () => void {
+  let due = false;
+  return () => {
+    if (due) return;
+    due = true;
+    setImmediate(() => {
+      due = false;
+      say(line());
+    });
+  };
+}
+
+/** A server that is busy is asked again, as an agent does. It goes on until the process ends. */
+async function started(agent: HollowAgent): Promise<void> {
   const clock = new SystemClock();
+  // One signal for all would be slow with thousands of listeners.
+  const { signal } = new AbortController();
+  setMaxListeners(0, signal);
   for (;;) {
     try {
-      return await agent.register(signal);
+      return await agent.start(signal);
     } catch (error) {
-      if (!isReason(error, 'TooManyRequests', 'ServiceUnavailable', 'Timeout') && !(error instanceof TransportError)) throw error;
+      if (!isReason(error, 'TooManyRequests', 'ServiceUnavailable', 'Timeout', 'Conflict') && !(error instanceof TransportError)) throw error;
       await sleep(clock, busyMs, signal);
     }
   }

@@ -1,0 +1,48 @@
+// history.ts: what a long past costs those who come now.
+
+import { taskKind } from '../../../api/task.js';
+import { SystemRandom } from '../../../lib/random.js';
+import { check, type BenchCase } from '../../bench-case.js';
+import { fillAndRestart } from '../../stored-tasks.js';
+import { startSchedulingCluster } from './cluster.js';
+import { counted, measureBinding, measuredTasks } from './throughput.js';
+
+const perSecond = 5_000;
+const decayMax = 0.1;
+
+function historyCase(label: string, finished: number): BenchCase {
+  return {
+    name: `history/${label}`,
+    description: `${counted} Before them ${finished} tasks have succeeded and are kept. Those are put into the store while no API server runs, by the store's own library, each as the server would have stored it after its create, its binding and the reports of its agent; then the server starts.`,
+    stores: ['etcd', 'embedded'],
+    nodes: 500,
+    tasks: 10_000,
+    targets: [{ figure: 'value', at: 'least', bound: finished > 0 ? perSecond * (1 - decayMax) : perSecond }],
+    curve: { name: 'history', x: finished },
+    async run(context) {
+      const { clock, tasks } = context;
+      const random = new SystemRandom();
+      let startMs = 0;
+      let fillMs = 0;
+      const cluster = await startSchedulingCluster(context, {
+        holds: tasks,
+        ...(finished === 0
+          ? {}
+          : {
+              fill: async (processes) => {
+                context.progress(`storing ${finished} finished tasks`);
+                const start = clock.monotonic();
+                startMs = await fillAndRestart(processes, { count: finished, phase: 'Succeeded', prefix: 'past-', clock, random });
+                fillMs = clock.monotonic() - start - startMs;
+              },
+            }),
+      });
+      const page = await cluster.client.list(taskKind, { limit: 1 });
+      check((page.metadata.remainingItemCount ?? 0) + page.items.length === finished, 'the history is not what was stored');
+      const measured = await measureBinding(context, cluster, measuredTasks(tasks));
+      return { ...measured, details: { ...measured.details, fillSeconds: Math.round(fillMs / 1_000), restartMs: Math.round(startMs) } };
+    },
+  };
+}
+
+export const historyCases: readonly BenchCase[] = [historyCase('0', 0), historyCase('100k', 100_000), historyCase('1M', 1_000_000)];

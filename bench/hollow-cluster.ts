@@ -1,0 +1,95 @@
+// hollow-cluster.ts: the nodes of a measured cluster, as hollow agents in processes of their own, and what has reached them.
+
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Deferred } from '../lib/deferred.js';
+import { Program } from '../lib/testing/program.js';
+import type { TaskplaneProcesses } from '../lib/testing/taskplane-processes.js';
+import type { CaseContext } from './bench-case.js';
+import type { HollowAgentsOptions, HollowResult } from './hollow-agents.js';
+
+/** An agent needs about 0.1 MB here, and a process may open some thousand connections. */
+const agentsPerProcess = 2_500;
+const registerMsMax = 300_000;
+const main = fileURLToPath(new URL('../../dist/bench/main.js', import.meta.url));
+
+export type HollowClusterOptions = Pick<HollowAgentsOptions, 'capacity' | 'shapes' | 'taskMs'> & { count: number; prefix?: string; servers?: readonly string[] };
+
+type Counted = 'bound' | 'succeeded';
+
+export interface HollowCluster {
+  /** Resolves when so many bindings have reached their agents, or so many ends of tasks the server. */
+  reached(what: Counted, count: number): Promise<void>;
+  /** Everything so far. */
+  results(): Promise<HollowResult>;
+}
+
+/** Resolves when all agents have registered and follow their tasks. */
+export async function startHollowCluster(context: CaseContext, processes: TaskplaneProcesses, options: HollowClusterOptions): Promise<HollowCluster> {
+  const { count: total, prefix = 'hollow-', servers = [processes.server], ...common } = options;
+  const { dataDirectory, directory } = processes;
+  const parts = Array.from({ length: Math.ceil(total / agentsPerProcess) }, (_, index) => {
+    const from = index * agentsPerProcess;
+    return { from, count: Math.min(agentsPerProcess, total - from), resultPath: join(directory, `${prefix}${from}.json`) };
+  });
+  const tally = new Tally(parts.length);
+  const programs = parts.map(({ from, count, resultPath }, index) => {
+    const given: HollowAgentsOptions = { ...common, servers, dataDirectory, names: { prefix, from, count }, resultPath };
+    const program = new Program({ name: `hollow agents ${from}`, command: [process.execPath, main, 'hollow-agents', JSON.stringify(given)] });
+    program.onLine((line) => tally.read(index, line));
+    context.afterwards(async () => void (await program.stop()));
+    return program;
+  });
+  tally.onRegistered = (registered) => context.progress(`${registered} of ${total} hollow agents are registered`);
+  await Promise.all(programs.map((program, index) => program.line(new RegExp(`^registered ${parts[index]!.count}$`), registerMsMax)));
+  return {
+    reached: (what, count) => tally.reached(what, count),
+    async results() {
+      const read = programs.map(async (program, index) => {
+        const told = new Deferred<void>();
+        program.onLine((line) => void (line.startsWith('result ') && told.resolve()));
+        program.signal('SIGUSR2');
+        await told.promise;
+        return JSON.parse(await readFile(parts[index]!.resultPath, 'utf8')) as HollowResult;
+      });
+      const results = await Promise.all(read);
+      return { bound: results.flatMap(({ bound }) => bound), succeeded: results.flatMap(({ succeeded }) => succeeded) };
+    },
+  };
+}
+
+/** What the processes say, added up. */
+class Tally {
+  readonly #counts: Record<Counted | 'registered', number[]>;
+  readonly #waits = new Set<{ what: Counted; count: number; reached: Deferred<void> }>();
+  onRegistered: (count: number) => void = () => undefined;
+
+  constructor(parts: number) {
+    const zeros = (): number[] => Array.from({ length: parts }, () => 0);
+    this.#counts = { registered: zeros(), bound: zeros(), succeeded: zeros() };
+  }
+
+  read(part: number, line: string): void {
+    const [, what, number] = /^(registered|bound|succeeded) (\d+)$/.exec(line) ?? [];
+    if (what === undefined) return;
+    this.#counts[what as Counted | 'registered'][part] = Number(number);
+    if (what === 'registered') return this.onRegistered(this.#sum('registered'));
+    for (const wait of this.#waits) {
+      if (wait.what !== what || this.#sum(wait.what) < wait.count) continue;
+      this.#waits.delete(wait);
+      wait.reached.resolve();
+    }
+  }
+
+  reached(what: Counted, count: number): Promise<void> {
+    if (this.#sum(what) >= count) return Promise.resolve();
+    const wait = { what, count, reached: new Deferred<void>() };
+    this.#waits.add(wait);
+    return wait.reached.promise;
+  }
+
+  #sum(what: Counted | 'registered'): number {
+    return this.#counts[what].reduce((sum, count) => sum + count, 0);
+  }
+}
