@@ -1,6 +1,7 @@
 // main.ts: the composition root of the API server: store -> cache -> handler -> socket.
 
 import { randomBytes } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { leaseKind, presenceNamespace } from '../api/lease.js';
@@ -17,6 +18,9 @@ import { collectionPrefix } from './resources/registry-keys.js';
 import { EmbeddedStore } from './storage/embedded/embedded-store.js';
 import type { Store } from './storage/store.js';
 import { WatchCache } from './storage/watch-cache.js';
+
+/** What the database's thread runs: beside the programs that tools/build.mjs makes, and not there when nothing has been built. */
+const databaseProgram = new URL('../apiserver/database-worker.js', import.meta.url);
 
 export interface ApiServerOptions {
   store:
@@ -121,7 +125,10 @@ function readyBefore(core: ApiServerCore, stopped: AbortSignal): Promise<boolean
 
 async function openStore({ store, watchHistory, clock, random, logger }: ApiServerOptions, metrics: ServerMetrics): Promise<Store> {
   const onCommit = (writes: number, seconds: number): void => metrics.observeCommit(writes, seconds);
-  if (store.type === 'embedded') return EmbeddedStore.open({ file: store.path, ...(watchHistory === undefined ? {} : { keepChanges: watchHistory }), clock, onCommit });
+  if (store.type === 'embedded') {
+    const options = { file: store.path, ...(watchHistory === undefined ? {} : { keepChanges: watchHistory }), clock, onCommit };
+    return existsSync(databaseProgram) ? EmbeddedStore.openInThread(options, databaseProgram) : EmbeddedStore.open(options);
+  }
   // Its libraries take a while to load: who has an embedded store does not wait for them.
   const { EtcdStore } = await import('./storage/etcd/etcd-store.js');
   const { servers, ca, cert, key } = store;

@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url';
 
 export const root = fileURLToPath(new URL('..', import.meta.url));
 const sourceFolders = ['lib', 'api', 'apiserver', 'client', 'controllers', 'agent', 'cli', 'bench', 'tools'];
-const entries = { 'cli/main': 'cli/main.ts', 'bench/main': 'bench/main.ts', 'tools/generate-docs': 'tools/generate-docs.ts' };
+const entries = { 'cli/main': 'cli/main.ts', 'bench/main': 'bench/main.ts', 'tools/generate-docs': 'tools/generate-docs.ts', 'apiserver/database-worker': 'apiserver/storage/embedded/database-worker.ts' };
 const stampPath = join(root, 'dist/.stamp');
 
 /** Changes whenever a source is added, removed or written. Sizes and times only: reading every file would take longer than the start. */

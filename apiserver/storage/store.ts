@@ -161,3 +161,13 @@ export class ValueTooLargeError extends Error {
 export function prefixEnd(prefix: string): string {
   return prefix.slice(0, -1) + String.fromCharCode(prefix.charCodeAt(prefix.length - 1) + 1);
 }
+
+/** A character takes three bytes of UTF-8 at most (one of four bytes counts as two in JavaScript). */
+const bytesPerCharacterMax = 3;
+
+/** @throws ValueTooLargeError */
+export function refuseTooLarge(key: string, value: string): void {
+  if (value.length * bytesPerCharacterMax <= valueBytesMax) return;
+  const bytes = Buffer.byteLength(value);
+  if (bytes > valueBytesMax) throw new ValueTooLargeError(key, bytes);
+}

@@ -42,12 +42,18 @@ async function harnessOf(options: {
   };
 }
 
-/** @param wrap what is put over the embedded store, if anything */
-export function embeddedHarness(wrap: (store: Store) => Promise<Store> = async (store) => store): Promise<StoreHarness> {
+/**
+ * @param wrap what is put over the embedded store, if anything
+ * @param program of the database's thread; without it the database is in this one
+ */
+export function embeddedHarness(wrap: (store: Store) => Promise<Store> = async (store) => store, program?: URL): Promise<StoreHarness> {
   const clock = new FakeClock();
   const directory = mkdtempSync(join(tmpdir(), 'taskplane-embedded-'));
   return harnessOf({
-    open: () => wrap(EmbeddedStore.open({ file: join(directory, 'store.db'), clock, keepChanges })),
+    open: async () => {
+      const options = { file: join(directory, 'store.db'), clock, keepChanges };
+      return wrap(program ? await EmbeddedStore.openInThread(options, program) : EmbeddedStore.open(options));
+    },
     forget: (store) => fill(store, keepChanges + 500),
     passTime: (ms) => clock.advance(ms),
     close: async () => {

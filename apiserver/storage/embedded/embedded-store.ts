@@ -1,7 +1,7 @@
 // embedded-store.ts
 //
 // The store in one SQLite file, for the one-command start and small installations. It has one owner: the process that
-// opened it. Changes reach watchers from a short tail in memory; a watcher that is further behind reads the log.
+// opened it. Changes reach watchers from a short tail in memory; a watcher that is further behind reads the file.
 
 import { chmodSync, closeSync, mkdirSync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
@@ -11,8 +11,8 @@ import { settleWrite } from '../settle-write.js';
 import {
   GoneError,
   StoreUnavailableError,
-  ValueTooLargeError,
-  valueBytesMax,
+  rootPrefix,
+  refuseTooLarge,
   type Change,
   type ListOptions,
   type Page,
@@ -22,7 +22,9 @@ import {
   type WriteOutcome,
 } from '../store.js';
 import { observedCommit, type CommitObserver } from '../commit-observer.js';
-import { Database, type EmbeddedWrite } from './database.js';
+import { InlineDatabase, type DatabaseHost } from './database-host.js';
+import { DatabaseThread } from './database-thread.js';
+import type { Bounds, DatabaseOptions, DatabaseOutcome, EmbeddedWrite } from './database.js';
 import { EmbeddedPresence } from './embedded-presence.js';
 
 export interface EmbeddedStoreOptions {
@@ -39,7 +41,7 @@ export class StoreOpenError extends Error {
   override readonly name = 'StoreOpenError';
 }
 
-/** Rows read in one turn of the event loop, so that a long list or catch-up does not hold up everything else. */
+/** Rows read in one call, so that a long list or catch-up does not hold up everything else. */
 const rowsPerTurn = 500;
 /** Newest changes kept in memory for watchers that are up to date. */
 const tailChangesMax = 4_096;
@@ -51,9 +53,22 @@ const sqliteFull = 13;
 /** After these, SQLite has rolled the transaction back for certain. */
 const sqliteNotApplied = new Set([sqliteNoMemory, sqliteFull]);
 
+/** One batch is made durable while the next one travels. */
+const threadBatchesInFlight = 2;
+
+/** What a watcher is told next. */
+interface Caught {
+  readonly changes: readonly Change[];
+  /** Up to where these are all that there is. */
+  readonly upTo: number;
+  readonly fromDisk: boolean;
+}
+
 export class EmbeddedStore implements Store {
   readonly presence: EmbeddedPresence;
-  readonly #db: Database;
+  readonly #db: DatabaseHost;
+  /** As of the newest commit that was answered. */
+  #bounds: Bounds;
   readonly #commits: GroupCommit<EmbeddedWrite, WriteOutcome>;
   /** Revisions that lists in progress still need. */
   readonly #pinned = new Set<{ readonly revision: number }>();
@@ -69,24 +84,44 @@ export class EmbeddedStore implements Store {
    * @throws StoreOpenError when the file is in use, cannot be written or is not a data file
    */
   static open(options: EmbeddedStoreOptions): EmbeddedStore {
-    return new EmbeddedStore(openDatabase(options.file, options.keepChanges ?? 10_000), options);
+    prepareFile(options.file);
+    try {
+      return new EmbeddedStore(new InlineDatabase(databaseOptions(options)), options, 1);
+    } catch (error) {
+      throw openError(options.file, error);
+    }
   }
 
-  private constructor(db: Database, { clock, onCommit }: EmbeddedStoreOptions) {
+  /**
+   * The same, with the database in a thread of its own: what servers do.
+   * @param program the built database-worker.ts
+   * @throws StoreOpenError
+   */
+  static async openInThread(options: EmbeddedStoreOptions, program: URL): Promise<EmbeddedStore> {
+    prepareFile(options.file);
+    try {
+      return new EmbeddedStore(await DatabaseThread.open(databaseOptions(options), program), options, threadBatchesInFlight);
+    } catch (error) {
+      throw openError(options.file, error);
+    }
+  }
+
+  private constructor(db: DatabaseHost, { clock, onCommit }: EmbeddedStoreOptions, inFlightMax: number) {
     this.#db = db;
+    this.#bounds = db.opened.bounds;
     this.#commits = new GroupCommit<EmbeddedWrite, WriteOutcome>({
       commit: observedCommit((batch) => this.#commit(batch), clock, onCommit),
       keyOf: (write) => write.key,
-      bytesOf: (write) => write.key.length + ('value' in write ? Buffer.byteLength(write.value) : 0),
+      bytesOf: (write) => write.key.length + ('value' in write ? write.value.length : 0),
       settle: (write, earlier, outcome) => (write.op === 'remove' || earlier.op === 'remove' ? undefined : settleWrite(write, earlier, outcome)),
-      inFlightMax: 1,
+      inFlightMax,
       batchOpsMax: 256,
       batchBytesMax: 1_024 * 1_024,
       waitingOpsMax: 20_000,
       waitingBytesMax: 64 * 1_024 * 1_024,
     });
     this.presence = new EmbeddedPresence({ clock, write: (write) => this.#offer(write) });
-    for (const { key, ttlMs } of db.keysWithTtl()) this.presence.adopt(key, ttlMs);
+    for (const { key, ttlMs } of db.opened.present) this.presence.adopt(key, ttlMs);
   }
 
   async read(key: string): Promise<Stored | undefined> {
@@ -97,17 +132,18 @@ export class EmbeddedStore implements Store {
   async list(prefix: string, options: ListOptions = {}): Promise<Page> {
     this.#assertOpen();
     const { limit = Infinity } = options;
-    const revision = options.revision ?? this.#db.revision;
-    if (revision < this.#db.compactedRevision || revision > this.#db.revision) throw new GoneError(revision, this.#db.compactedRevision);
-    const pin = { revision };
+    // The database may be ahead of us by what is being committed: it says which revision is the newest.
+    let { revision } = options;
+    const pin = { revision: revision ?? this.#bounds.revision };
     this.#pinned.add(pin);
     try {
       const items: Stored[] = [];
       for (let after = options.after; ; after = items.at(-1)!.key) {
         const wanted = Math.min(rowsPerTurn, limit - items.length);
-        const rows = this.#db.list(prefix, { after, revision, limit: wanted + 1 });
-        const more = rows.length > wanted;
-        for (const row of rows.slice(0, wanted)) items.push(row);
+        const rows = await this.#db.list(prefix, { after, revision, limit: wanted + 1 });
+        ({ revision } = rows);
+        const more = rows.items.length > wanted;
+        for (let index = 0; index < Math.min(wanted, rows.items.length); index++) items.push(rows.items[index]!);
         if (!more || items.length >= limit) return { items, revision, next: more ? items.at(-1)?.key : undefined };
         await turn();
         this.#assertOpen();
@@ -118,8 +154,7 @@ export class EmbeddedStore implements Store {
   }
 
   async write(write: Write): Promise<WriteOutcome> {
-    const bytes = 'value' in write ? Buffer.byteLength(write.value) : 0;
-    if (bytes > valueBytesMax) throw new ValueTooLargeError(write.key, bytes);
+    if (write.op !== 'delete') refuseTooLarge(write.key, write.value);
     const outcome = await this.#offer(write);
     if (outcome.ok && write.op === 'delete') this.presence.forget(write.key);
     return outcome;
@@ -132,12 +167,12 @@ export class EmbeddedStore implements Store {
     try {
       for (let cursor = revision; !signal.aborted; ) {
         this.#assertOpen();
-        if (cursor >= this.#db.revision) {
+        if (cursor >= this.#bounds.revision) {
           await new Promise<void>((resolve) => this.#waiting.push((wake = resolve)));
           continue;
         }
-        if (cursor < this.#db.compactedRevision) throw new GoneError(cursor, this.#db.compactedRevision);
-        const { changes, upTo, fromDisk } = this.#changesAfter(prefix, cursor);
+        if (cursor < this.#bounds.compactedRevision) throw new GoneError(cursor, this.#bounds.compactedRevision);
+        const { changes, upTo, fromDisk } = this.#fromTail(prefix, cursor) ?? (await this.#fromDisk(prefix, cursor));
         cursor = upTo;
         if (changes.length > 0) yield changes;
         else if (fromDisk) await turn();
@@ -149,7 +184,7 @@ export class EmbeddedStore implements Store {
 
   async currentRevision(): Promise<number> {
     this.#assertOpen();
-    return this.#db.revision;
+    return this.#bounds.revision;
   }
 
   async close(): Promise<void> {
@@ -158,7 +193,7 @@ export class EmbeddedStore implements Store {
     this.presence.close();
     await this.#commits.idle();
     this.#wakeWatchers();
-    this.#db.close();
+    await this.#db.close();
   }
 
   #offer(write: EmbeddedWrite): Promise<WriteOutcome> {
@@ -167,11 +202,13 @@ export class EmbeddedStore implements Store {
   }
 
   async #commit(batch: readonly EmbeddedWrite[]): Promise<readonly WriteOutcome[]> {
-    const oldestPinned = Math.min(...[...this.#pinned].map(({ revision }) => revision));
+    let keepAfter = Infinity;
+    for (const { revision } of this.#pinned) keepAfter = Math.min(keepAfter, revision);
     try {
-      const { outcomes, changes } = this.#db.commit(batch, oldestPinned);
-      this.#publish(changes);
-      return outcomes;
+      const { outcomes, bounds } = await this.#db.commit(batch, keepAfter);
+      this.#bounds = bounds;
+      this.#publish(batch, outcomes);
+      return outcomes.map((outcome) => (typeof outcome === 'number' ? { ok: true, revision: outcome } : { ok: false, current: outcome ?? undefined }));
     } catch (error) {
       const { errcode, message } = error as { errcode?: number; message: string };
       const applied = errcode !== undefined && sqliteNotApplied.has(errcode & 0xff) ? 'no' : 'unknown';
@@ -179,11 +216,14 @@ export class EmbeddedStore implements Store {
     }
   }
 
-  #publish(changes: readonly Change[]): void {
-    if (changes.length === 0) return;
-    for (const change of changes) {
-      this.#tail.push(change);
-      this.#tailBytes += change.value.length;
+  #publish(batch: readonly EmbeddedWrite[], outcomes: readonly DatabaseOutcome[]): void {
+    for (let index = 0; index < batch.length; index++) {
+      const revision = outcomes[index];
+      if (typeof revision !== 'number') continue;
+      const write = batch[index]!;
+      const value = 'value' in write ? write.value : undefined;
+      this.#tail.push({ type: value === undefined ? 'delete' : 'put', key: write.key, value: value ?? '', revision });
+      this.#tailBytes += value?.length ?? 0;
     }
     while (this.#tail.length > tailChangesMax * 2 || (this.#tailBytes > tailBytesMax && this.#tail.length > 1)) {
       for (const dropped of this.#tail.splice(0, Math.ceil(this.#tail.length / 2))) this.#tailBytes -= dropped.value.length;
@@ -195,14 +235,16 @@ export class EmbeddedStore implements Store {
     for (const wake of this.#waiting.splice(0)) wake();
   }
 
-  #changesAfter(prefix: string, cursor: number): { changes: readonly Change[]; upTo: number; fromDisk: boolean } {
+  #fromTail(prefix: string, cursor: number): Caught | undefined {
     const first = this.#tail[0]?.revision;
-    if (first !== undefined && cursor + 1 >= first) {
-      const changes = this.#tail.slice(cursor + 1 - first).filter(({ key }) => key.startsWith(prefix));
-      return { changes, upTo: this.#db.revision, fromDisk: false };
-    }
-    const upTo = Math.min(this.#db.revision, cursor + rowsPerTurn);
-    return { changes: this.#db.changes(prefix, cursor, upTo), upTo, fromDisk: true };
+    if (first === undefined || cursor + 1 < first) return undefined;
+    const all = this.#tail.slice(cursor + 1 - first);
+    return { changes: prefix === rootPrefix ? all : all.filter(({ key }) => key.startsWith(prefix)), upTo: this.#bounds.revision, fromDisk: false };
+  }
+
+  async #fromDisk(prefix: string, cursor: number): Promise<Caught> {
+    const upTo = Math.min(this.#bounds.revision, cursor + rowsPerTurn);
+    return { changes: await this.#db.changes(prefix, cursor, upTo), upTo, fromDisk: true };
   }
 
   #assertOpen(): void {
@@ -210,7 +252,12 @@ export class EmbeddedStore implements Store {
   }
 }
 
-function openDatabase(file: string, keepChanges: number): Database {
+function databaseOptions({ file, keepChanges = 10_000 }: EmbeddedStoreOptions): DatabaseOptions {
+  return { file, keepChanges };
+}
+
+/** @throws StoreOpenError */
+function prepareFile(file: string): void {
   try {
     mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
     // Made before SQLite sees it, because its journal takes over the mode.
@@ -219,17 +266,16 @@ function openDatabase(file: string, keepChanges: number): Database {
   } catch (error) {
     throw new StoreOpenError(`cannot write the data file ${file}: ${(error as Error).message}`, { cause: error });
   }
-  try {
-    return new Database({ file, keepChanges });
-  } catch (error) {
-    const { errcode, message } = error as { errcode?: number; message: string };
-    throw new StoreOpenError(
-      errcode !== undefined && (errcode & 0xff) === sqliteBusy
-        ? `the data file ${file} is in use by another process: stop it, or choose another data directory`
-        : `cannot open the data file ${file}: ${message}`,
-      { cause: error },
-    );
-  }
+}
+
+function openError(file: string, error: unknown): StoreOpenError {
+  const { errcode, message } = error as { errcode?: number; message: string };
+  return new StoreOpenError(
+    errcode !== undefined && (errcode & 0xff) === sqliteBusy
+      ? `the data file ${file} is in use by another process: stop it, or choose another data directory`
+      : `cannot open the data file ${file}: ${message}`,
+    { cause: error },
+  );
 }
 
 function closedError(): StoreUnavailableError {

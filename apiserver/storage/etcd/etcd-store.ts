@@ -12,10 +12,9 @@ import { settleWrite } from '../settle-write.js';
 import {
   GoneError,
   StoreUnavailableError,
-  ValueTooLargeError,
   prefixEnd,
   rootPrefix,
-  valueBytesMax,
+  refuseTooLarge,
   type Change,
   type ListOptions,
   type Page,
@@ -134,8 +133,7 @@ export class EtcdStore implements Store {
   }
 
   async write(write: Write): Promise<WriteOutcome> {
-    const bytes = 'value' in write ? Buffer.byteLength(write.value) : 0;
-    if (bytes > valueBytesMax) throw new ValueTooLargeError(write.key, bytes);
+    if (write.op !== 'delete') refuseTooLarge(write.key, write.value);
     return write.op !== 'create' && write.key.startsWith(this.#options.presencePrefix) ? this.presence.write(write) : this.#offer(write);
   }
 
