@@ -39,19 +39,30 @@ const reportDefault = 'docs';
 
 /** @throws Error in one sentence */
 export function readFlags(args: readonly string[], cases: readonly BenchCase[]): Flags {
-  const { values, positionals } = parseArgs({
+  const { values, tokens } = parseArgs({
     args: [...args],
     allowPositionals: true,
+    tokens: true,
     options: {
       list: { type: 'boolean' }, help: { type: 'boolean', short: 'h' }, case: { type: 'string', multiple: true }, store: { type: 'string' },
       nodes: { type: 'string' }, tasks: { type: 'string' }, repeat: { type: 'string' }, json: { type: 'boolean' }, compare: { type: 'string' },
       report: { type: 'boolean' }, from: { type: 'string', multiple: true },
     },
   });
-  // Files follow one another after --from, as a shell expands a pattern; else one word after --report is its directory.
-  const from = values.from ? [...values.from, ...positionals] : [];
-  const directories = values.from ? [] : positionals;
-  if (directories.length > (values.report ? 1 : 0)) throw new Error(`${directories.join(' ')}: unexpected; cases are named by --case`);
+  // One word after --report is its directory; files follow one another after --from, as a shell expands a pattern.
+  const from: string[] = [];
+  let report = values.report ? reportDefault : undefined;
+  let before = '';
+  for (const token of tokens) {
+    if (token.kind === 'option') {
+      before = token.name;
+      if (token.name === 'from') from.push(token.value!);
+    } else if (token.kind === 'positional' && before === 'from') from.push(token.value);
+    else if (token.kind === 'positional' && before === 'report') {
+      report = token.value;
+      before = '';
+    } else throw new Error(`${token.kind === 'positional' ? token.value : '--'}: unexpected; cases are named by --case`);
+  }
   if (from.length > 0 && !values.report) throw new Error('--from goes with --report');
   if (values.store !== undefined && values.store !== 'etcd' && values.store !== 'embedded') throw new Error(`--store ${values.store}: expected etcd or embedded`);
   const repeat = number('--repeat', values.repeat) ?? 1;
@@ -66,7 +77,7 @@ export function readFlags(args: readonly string[], cases: readonly BenchCase[]):
     repeat,
     json: values.json ?? false,
     compare: values.compare,
-    report: values.report ? (directories[0] ?? reportDefault) : undefined,
+    report,
     from,
   };
 }

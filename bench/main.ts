@@ -17,6 +17,7 @@ import { listText, progressLine, resultText } from './text.js';
 
 /** The other processes of a measurement are this program, too: `main.js ROLE JSON`. */
 const helpers: Readonly<Record<string, (options: string) => Promise<void>>> = {
+  'bare-supervisor': async (options) => (await import('./bare-supervisor.js')).runBareSupervisor(JSON.parse(options)),
   'hollow-agents': async (options) => (await import('./hollow-agents.js')).runHollowAgents(JSON.parse(options)),
   load: async (options) => (await import('./load.js')).runLoad(JSON.parse(options)),
   watchers: async (options) => (await import('./watchers.js')).runWatchers(JSON.parse(options)),
@@ -37,7 +38,7 @@ async function main(args: readonly string[]): Promise<number> {
     else return await measure(flags);
     return 0;
   } catch (error) {
-    process.stderr.write(`error: ${(error as Error).message}\n\n${help}`);
+    process.stderr.write(`error: ${(error as Error).message}; --help names the flags\n`);
     return 1;
   }
 }

@@ -7,6 +7,8 @@ import { gridTicks, scaleOf, type Scale } from './scale.js';
 
 export interface Line {
   readonly name: string;
+  /** Its place in the row of colours, so that the same thing has the same one in every picture. */
+  readonly colour: number;
   readonly points: readonly (readonly [x: number, y: number])[];
   /** Marks each point, and how far its repeats were apart. */
   readonly marks?: readonly { readonly min: number; readonly max: number }[];
@@ -30,7 +32,7 @@ export interface Panel {
 
 const panelWidth = 440;
 const panelHeight = 270;
-const margin = { left: 62, right: 16, top: 46, bottom: 44 };
+const margin = { left: 62, right: 26, top: 46, bottom: 44 };
 const plot = { width: panelWidth - margin.left - margin.right, height: panelHeight - margin.top - margin.bottom };
 const columns = 2;
 const colours = ['#3b82c4', '#d9822b', '#3a9d5d', '#a06cc0', '#c94f4f', '#2f9e9e'] as const;
@@ -65,15 +67,15 @@ function panelSvg(panel: Panel): string {
     yGrid(panel.y, y),
     xGrid(panel.x, x),
     ...(panel.across ? [acrossSvg(panel.across, y)] : []),
-    ...panel.lines.map((line, index) => lineSvg(line, colourOf(index), x, y)),
+    ...panel.lines.map((line) => lineSvg(line, x, y)),
   ].join('\n');
 }
 
 function legend(lines: readonly Line[]): string {
   let at = margin.left;
-  const entries = lines.map(({ name }, index) => {
-    const entry = `<line x1="${at}" x2="${at + 14}" y1="29" y2="29" stroke="${colourOf(index)}" stroke-width="3"/><text x="${at + 18}" y="33">${escaped(name)}</text>`;
-    at += 32 + name.length * 6.2;
+  const entries = lines.map(({ name, colour }) => {
+    const entry = `<line x1="${at}" x2="${at + 14}" y1="29" y2="29" stroke="${colourOf(colour)}" stroke-width="3"/><text x="${at + 18}" y="33">${escaped(name)}</text>`;
+    at += 40 + name.length * 7;
     return entry;
   });
   return entries.join('');
@@ -103,7 +105,8 @@ function acrossSvg({ at, text }: NonNullable<Panel['across']>, scale: Scale): st
   return `<line class="across" x1="${margin.left}" x2="${margin.left + plot.width}" y1="${y}" y2="${y}"/><text x="${margin.left + plot.width - 4}" y="${px(y - 4)}" text-anchor="end">${escaped(text)}</text>`;
 }
 
-function lineSvg({ points, marks }: Line, colour: string, x: Scale, y: Scale): string {
+function lineSvg({ points, marks, colour: index }: Line, x: Scale, y: Scale): string {
+  const colour = colourOf(index);
   const place = ([atX, atY]: readonly [number, number]): [number, number] => [px(margin.left + x.place(atX)), px(margin.top + plot.height - y.place(atY))];
   const path = points.map(place).map(([left, top], index) => `${index === 0 ? 'M' : 'L'}${left} ${top}`).join('');
   const marked = (marks ?? []).map(({ min, max }, index) => {

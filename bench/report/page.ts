@@ -108,9 +108,30 @@ function sectionText(section: Section, cases: readonly BenchCase[], summaries: r
     measured.length > 0 ? figuresTable(measured, runs) : '',
     missing.length > 0 ? `Not measured yet: ${missing.map(({ name }) => `\`${name}\``).join(', ')}.` : '',
     ...images,
-    ['What each counts:', '', ...cases.map(({ name, description }) => `- \`${name}\`: ${description}`)].join('\n'),
+    `What each counts:\n\n${descriptionsText(cases)}`,
     measured.length > 0 ? costTable(measured) : '',
   ].filter(Boolean).join('\n\n');
+}
+
+/** One item per case; cases that begin with the same sentences share them. */
+function descriptionsText(cases: readonly BenchCase[]): string {
+  const groups = new Map<string, { names: string[]; sentences: string[] }[]>();
+  for (const { name, description } of cases) {
+    const sentences = description.split(/(?<=\.) (?=[A-Z])/);
+    const group = groups.get(sentences[0]!) ?? [];
+    groups.set(sentences[0]!, group);
+    const same = group.find((one) => one.sentences.join(' ') === description);
+    if (same) same.names.push(name);
+    else group.push({ names: [name], sentences });
+  }
+  const namesText = (names: readonly string[]): string => names.map((name) => `\`${name}\``).join(', ');
+  return [...groups.values()].map((group) => {
+    if (group.length === 1) return `- ${namesText(group[0]!.names)}: ${group[0]!.sentences.join(' ')}`;
+    let shared = 1;
+    while (group.every(({ sentences }) => sentences[shared] !== undefined && sentences[shared] === group[0]!.sentences[shared])) shared++;
+    const items = group.map(({ names, sentences }) => `  - ${namesText(names)}${sentences.length > shared ? `: ${sentences.slice(shared).join(' ')}` : ''}`);
+    return [`- ${group[0]!.sentences.slice(0, shared).join(' ')}`, ...items].join('\n');
+  }).join('\n');
 }
 
 interface Measured {
@@ -125,7 +146,7 @@ function figuresTable(measured: readonly Measured[], runs: ReadonlyMap<string, R
     const range = repeats > 1 ? `<br>${grouped(spread.min)}–${grouped(spread.max)} (${repeats}×)` : '';
     const judged = judge(benchCase, summary);
     return [
-      `\`${benchCase.name}\`${own ? '' : `<br>${grouped(nodes)} nodes, ${grouped(tasks)} tasks`}`, store, `${grouped(value)} ${unit}${range}`,
+      `\`${benchCase.name}\`${own ? '' : `<br>${counted(nodes, 'node')}, ${counted(tasks, 'task')}`}`, store, `${grouped(value)} ${unit}${range}`,
       p50 === undefined ? '' : grouped(p50), p99 === undefined ? '' : grouped(p99),
       judged.map(({ text }) => text).join('<br>'), judged.map(({ met }) => (met ? 'yes' : '**no**')).join('<br>'), runs.get(run)!.letter,
     ];
@@ -168,13 +189,16 @@ ${table(['system', 'figure', 'counts', 'on', 'source', 'beside it, here'], rows,
 }
 
 function besideText(name: string, cases: readonly BenchCase[], summaries: readonly Summary[]): string {
-  const found = cases.filter((benchCase) => benchCase.name === name || benchCase.name.startsWith(`${name}/`) || benchCase.name.startsWith(`${name}-`));
-  const last = found.at(-1);
+  const last = cases.find((benchCase) => benchCase.name === name) ?? cases.filter((benchCase) => benchCase.name.startsWith(`${name}/`)).at(-1);
   if (!last) return '';
   const figures = summaries
     .filter((summary) => summary.case === last.name && summary.nodes === last.nodes && summary.tasks === last.tasks)
     .map(({ store, value, unit }) => `${grouped(value)} ${unit} (${store})`);
   return `\`${last.name}\`${figures.length > 0 ? `: ${figures.join(', ')}` : ''}`;
+}
+
+function counted(count: number, what: string): string {
+  return `${grouped(count)} ${what}${count === 1 ? '' : 's'}`;
 }
 
 /** @param firstNumber columns from this one on are numbers, unless they are among `texts` */

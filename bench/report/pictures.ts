@@ -13,12 +13,17 @@ function ownSize(benchCase: Sized, summaries: readonly Summary[]): Summary[] {
   return summaries.filter((summary) => summary.case === benchCase.name && summary.nodes === benchCase.nodes && summary.tasks === benchCase.tasks);
 }
 
+/** The same in every picture. */
+function colourOf(store: string): number {
+  return store === 'embedded' ? 0 : 1;
+}
+
 /** One panel per case that has a series: events per second over the run, a line per store. */
 export function throughputPanels(cases: readonly BenchCase[], summaries: readonly Summary[]): Panel[] {
   return cases.flatMap((benchCase): Panel[] => {
     const found = ownSize(benchCase, summaries).filter(({ series = [] }) => series.length > 1);
     if (found.length === 0) return [];
-    const lines = found.map(({ store, series = [] }): Line => ({ name: store, points: series }));
+    const lines = found.map(({ store, series = [] }): Line => ({ name: store, colour: colourOf(store), points: series }));
     return [{ title: benchCase.name, x: { label: 'seconds', kind: 'linear' }, y: { label: unitOf(found[0]!), kind: 'linear' }, lines }];
   });
 }
@@ -39,7 +44,7 @@ export function latencyPanels(cases: readonly BenchCase[], summaries: readonly S
   return cases.flatMap((benchCase): Panel[] => {
     const found = ownSize(benchCase, summaries).filter(({ quantiles = [] }) => quantiles.length > 1);
     if (found.length === 0) return [];
-    const lines = found.map(({ store, quantiles = [] }): Line => ({ name: store, points: quantiles.filter(([share]) => share < 1).map(([share, ms]) => [nines(share), Math.max(ms, 0.01)] as const) }));
+    const lines = found.map(({ store, quantiles = [] }): Line => ({ name: store, colour: colourOf(store), points: quantiles.filter(([share]) => share < 1).map(([share, ms]) => [nines(share), Math.max(ms, 0.01)] as const) }));
     const target = benchCase.targets?.find(({ figure, at }) => figure === 'p99' && at === 'most');
     return [{
       title: benchCase.name,
@@ -51,6 +56,9 @@ export function latencyPanels(cases: readonly BenchCase[], summaries: readonly S
   });
 }
 
+/** What was varied, where the name of the curve does not say it. */
+const varied: Readonly<Record<string, string>> = { history: 'finished tasks behind', 'watch-fanout': 'watchers', 'true-per-second': 'agents' };
+
 /** One panel per curve of at least two points: the value against what was varied, a line per store. */
 export function curvePanels(cases: readonly BenchCase[], summaries: readonly Summary[]): Panel[] {
   const names = [...new Set(cases.flatMap(({ curve }) => curve?.name ?? []))];
@@ -59,11 +67,13 @@ export function curvePanels(cases: readonly BenchCase[], summaries: readonly Sum
     const stores = [...new Set(points.map(({ summary }) => summary.store))].sort();
     const lines = stores.map((store): Line => {
       const own = points.filter(({ summary }) => summary.store === store).sort((a, b) => a.x - b.x);
-      return { name: store, points: own.map(({ x, summary }) => [x, summary.value] as const), marks: own.map(({ summary }) => summary.spread) };
+      return { name: store, colour: colourOf(store), points: own.map(({ x, summary }) => [x, summary.value] as const), marks: own.map(({ summary }) => summary.spread) };
     });
     const xs = [...new Set(points.map(({ x }) => x))].sort((a, b) => a - b);
     if (xs.length < 2) return [];
     const kind = xs[0]! > 0 && xs.at(-1)! / xs[0]! > 10 ? 'log' : 'linear';
-    return [{ title: name, x: { label: name, kind, ticks: xs.map((at) => ({ at, text: short(at) })) }, y: { label: points[0]!.summary.unit, kind: 'linear' }, lines }];
+    const label = varied[name] ?? name;
+    const family = cases.find(({ curve }) => curve?.name === name)!.name.split('/')[0]!;
+    return [{ title: `${family}: figure against ${label}`, x: { label, kind, ticks: xs.map((at) => ({ at, text: short(at) })) }, y: { label: points[0]!.summary.unit, kind: 'linear' }, lines }];
   });
 }

@@ -49,7 +49,7 @@ export const publishedFigures: readonly PublishedFigure[] = [
     counts: 'pods scheduled from end to end, at 2,000 creates/s; three scheduler shards',
     on: '30,000 KWOK nodes, one machine of 96 hardware threads, 384 GB, NVMe',
     source: 'kubewharf/godel-scheduler, docs/performance/best-practice.md',
-    beside: 'SchedulingBasic/20000Nodes',
+    beside: 'SchedulingBasic/20000Nodes_10000Tasks',
   },
   {
     system: 'Apache YuniKorn',
@@ -81,7 +81,7 @@ export const publishedFigures: readonly PublishedFigure[] = [
     counts: 'simple batch jobs executed, sustained ("validated to execute"); bursts are higher',
     on: 'not stated',
     source: 'SchedMD/slurm, doc/html/high_throughput.shtml',
-    beside: 'true-per-second',
+    beside: 'true-per-second/1Agent',
   },
   {
     system: 'Flux',
@@ -101,7 +101,7 @@ export const publishedFigures: readonly PublishedFigure[] = [
   {
     system: 'Ray',
     figure: '569 tasks/s',
-    counts: 'starts and ends of 10,000 tasks (derived: 317.6 s less 300 s of sleep); calls of workers that run already, no process starts',
+    counts: 'starts and ends of 10,000 tasks that are Python functions (derived: 317.6 s less the 300 s that each sleeps)',
     on: '64 machines of 64 cores, 2,500 of them used',
     source: 'ray-project/ray, release/perf_metrics/benchmarks/many_tasks.json',
     beside: 'lifecycle',
@@ -132,7 +132,7 @@ export const publishedFigures: readonly PublishedFigure[] = [
   },
   {
     system: 'etcd',
-    figure: '44,341 writes/s at the leader, 583/s of one client',
+    figure: '50,104 writes/s, 583/s of one client',
     counts: 'puts of 256 bytes, 1,000 clients and one: what a control plane on etcd cannot exceed, unless writes share a transaction',
     on: '3 machines of 8 vCPUs, etcd 3.2, as its documentation still has it',
     source: 'etcd-io/website, content/en/docs/v3.6/op-guide/performance.md',
