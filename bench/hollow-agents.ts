@@ -18,6 +18,7 @@ import { sleep, SystemClock } from '../lib/clock.js';
 import { SystemRandom } from '../lib/random.js';
 import { agentCredentials } from './agent-certificates.js';
 import { HollowAgent } from './hollow-agent.js';
+import { HollowDialer } from './hollow-dialer.js';
 import { HollowTransport } from './hollow-transport.js';
 import { WallTime } from './wall-time.js';
 
@@ -62,7 +63,7 @@ export async function runHollowAgents(options: HollowAgentsOptions): Promise<voi
   const random = new SystemRandom();
   const wall = new WallTime(clock);
   const say = (line: string): void => void process.stdout.write(`${line}\n`);
-  const { ca, key, certificateOf } = await agentCredentials(dataDirectory, clock);
+  const { key, certificateOf } = await agentCredentials(dataDirectory, clock);
   const result: HollowResult = { bound: [], succeeded: [] };
   const tellBound = teller(() => `bound ${result.bound.length}`, say);
   const tellSucceeded = teller(() => `succeeded ${result.succeeded.length}`, say);
@@ -75,10 +76,10 @@ export async function runHollowAgents(options: HollowAgentsOptions): Promise<voi
   const makeAgent = (index: number): HollowAgent => {
     const nodeName = `${names.prefix}${index}`;
     const { labels = {}, taints = [] } = shapes[index % shapes.length]!;
-    const access = { server: servers[index % servers.length]!, ca, key, cert: certificateOf(nodeName) };
+    const dialer = new HollowDialer({ server: servers[index % servers.length]!, key, cert: certificateOf(nodeName) });
     return new HollowAgent({
       nodeName,
-      transport: new HollowTransport({ access, userAgent: 'taskplane-hollow-agent' }),
+      transport: new HollowTransport({ dialer, userAgent: 'taskplane-hollow-agent' }),
       capacity,
       labels,
       taints,

@@ -36,7 +36,7 @@ export async function startHollowCluster(context: CaseContext, processes: Taskpl
   const tally = new Tally(parts.length);
   const programs = parts.map(({ from, count, resultPath }, index) => {
     const given: HollowAgentsOptions = { ...common, servers, dataDirectory, names: { prefix, from, count }, resultPath };
-    const program = new Program({ name: `hollow agents ${from}`, command: [process.execPath, main, 'hollow-agents', JSON.stringify(given)] });
+    const program = new Program({ name: `hollow agents ${from}`, command: [process.execPath, main, 'hollow-agents', JSON.stringify(given)], env: { NODE_EXTRA_CA_CERTS: join(dataDirectory, 'pki', 'ca.crt') } });
     program.onLine((line) => tally.read(index, line));
     context.afterwards(async () => void (await program.stop()));
     return program;

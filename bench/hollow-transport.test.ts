@@ -5,6 +5,7 @@ import type { TLSSocket } from 'node:tls';
 import { TransportError } from '../api/transport.js';
 import { makeAuthority, makeServerCertificate } from '../apiserver/pki/certificates.js';
 import { credentialsOf } from './agent-certificates.js';
+import { HollowDialer } from './hollow-dialer.js';
 import { HollowTransport } from './hollow-transport.js';
 
 describe('the transport of a hollow agent', () => {
@@ -30,7 +31,7 @@ describe('the transport of a hollow agent', () => {
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     const credentials = credentialsOf(authority, Date.now());
     const access = { server: `https://127.0.0.1:${(server.address() as AddressInfo).port}`, ca: credentials.ca, key: credentials.key, cert: credentials.certificateOf('n') };
-    transport = new HollowTransport({ access, userAgent: 'test' });
+    transport = new HollowTransport({ dialer: new HollowDialer(access), userAgent: 'test' });
   });
 
   afterAll(async () => {

@@ -5,17 +5,14 @@
 // whose part in a renewed presence is larger than all the rest. Thousands of agents share two cores with the server that is
 // measured.
 
-import { connect, createSecureContext, type SecureContext, type TLSSocket } from 'node:tls';
+import type { TLSSocket } from 'node:tls';
 import { TransportError, type ApiRequest, type ApiResponse, type ApiStream, type Transport } from '../api/transport.js';
-import type { ClusterAccess } from '../client/kubeconfig.js';
 import { ChunkStream } from './chunk-stream.js';
+import type { HollowDialer } from './hollow-dialer.js';
 import { ResponseReader } from './response-reader.js';
 
 /** One for requests and one for the watch. */
 export const connectionsPerAgent = 2;
-
-/** Probes as in client/https-transport.ts: a silent peer is found by the kernel. */
-const keepAliveProbeMs = 5_000;
 
 interface Waiting {
   readonly request: ApiRequest;
@@ -24,29 +21,24 @@ interface Waiting {
 }
 
 export class HollowTransport implements Transport {
-  readonly #host: string;
-  readonly #port: number;
-  readonly #context: SecureContext;
+  readonly #dialer: HollowDialer;
   readonly #userAgent: string;
   readonly #streams = new Set<TLSSocket>();
   #kept: RequestConnection | undefined;
 
-  constructor({ access, userAgent }: { access: Pick<ClusterAccess, 'server' | 'ca' | 'cert' | 'key'>; userAgent: string }) {
-    const { hostname, port } = new URL(access.server);
-    this.#host = hostname;
-    this.#port = Number(port);
-    this.#context = createSecureContext({ ca: access.ca, cert: access.cert, key: access.key });
+  constructor({ dialer, userAgent }: { dialer: HollowDialer; userAgent: string }) {
+    this.#dialer = dialer;
     this.#userAgent = userAgent;
   }
 
   request(request: ApiRequest): Promise<ApiResponse> {
-    if (!this.#kept?.usable) this.#kept = new RequestConnection(this.#connect(), (asked) => this.#encode(asked));
+    if (!this.#kept?.usable) this.#kept = new RequestConnection(this.#dialer.dial(), (asked) => this.#encode(asked));
     return this.#kept.request(request);
   }
 
   stream(request: ApiRequest): Promise<ApiStream> {
     return new Promise((resolve, reject) => {
-      const socket = this.#connect();
+      const socket = this.#dialer.dial();
       this.#streams.add(socket);
       const chunks = new ChunkStream(socket);
       const abort = (): void => void socket.destroy(new Error('aborted'));
@@ -79,15 +71,8 @@ export class HollowTransport implements Transport {
     return Promise.resolve();
   }
 
-  #connect(): TLSSocket {
-    const socket = connect({ host: this.#host, port: this.#port, secureContext: this.#context });
-    socket.setNoDelay(true);
-    socket.setKeepAlive(true, keepAliveProbeMs);
-    return socket;
-  }
-
   #encode({ method, path, query, headers, body }: ApiRequest): string {
-    let head = `${method} ${path}${queryText(query)} HTTP/1.1\r\nhost: ${this.#host}:${this.#port}\r\nuser-agent: ${this.#userAgent}\r\n`;
+    let head = `${method} ${path}${queryText(query)} HTTP/1.1\r\nhost: ${this.#dialer.host}:${this.#dialer.port}\r\nuser-agent: ${this.#userAgent}\r\n`;
     for (const [name, value] of Object.entries(headers ?? {})) if (name !== 'user-agent') head += `${name}: ${value}\r\n`;
     return body === undefined ? `${head}\r\n` : `${head}content-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`;
   }

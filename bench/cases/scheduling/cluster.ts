@@ -8,6 +8,7 @@ import { Program } from '../../../lib/testing/program.js';
 import { taskplanePath, type TaskplaneProcesses } from '../../../lib/testing/taskplane-processes.js';
 import { nodesReady } from '../../agents.js';
 import type { CaseContext } from '../../bench-case.js';
+import { countCpu } from '../../cpu.js';
 import { startHollowCluster, type HollowCluster } from '../../hollow-cluster.js';
 import type { NodeShape } from '../../hollow-agents.js';
 import { connectionsPerAgent } from '../../hollow-transport.js';
@@ -48,11 +49,14 @@ export async function startSchedulingCluster(context: CaseContext, options: Sche
   const servers = [processes.server, ...(await Promise.all(Array.from({ length: count - 1 }, (_, index) => startAnotherServer(context, processes, index + 1))))];
   processes.startControllers();
   const client = await context.connect(processes.adminKubeconfig);
+  const cpu = await countCpu(processes);
   const start = clock.monotonic();
   const hollow = await startHollowCluster(context, processes, { count: nodes, servers, capacity, ...(shapes ? { shapes } : {}), ...(taskMs === undefined ? {} : { taskMs }) });
   const registered = clock.monotonic() - start;
   await within(clock, readyMsMax, 'making the nodes ready', nodesReady(client, nodes, context, Boolean(shapes?.some(({ taints }) => taints))));
-  return { processes, client, hollow, details: { servers: count, registerSeconds: rounded(registered / 1_000), readySeconds: rounded((clock.monotonic() - start) / 1_000) } };
+  const readySeconds = rounded((clock.monotonic() - start) / 1_000);
+  const { cpuApiserver = 0, cpuHollowAgents = 0 } = await cpu();
+  return { processes, client, hollow, details: { servers: count, registerSeconds: rounded(registered / 1_000), readySeconds, setUpCpuApiserver: cpuApiserver, setUpCpuHollowAgents: cpuHollowAgents } };
 }
 
 /** One more API server of the same cluster, on the same etcd and with the same authority, as in production. @returns its URL */
