@@ -31,19 +31,31 @@ export function isEmpty(value: unknown): boolean {
 
 /**
  * A private copy of what a client sent as an object of this kind: nulls are left out, as Kubernetes has it, fields that
- * the schema does not know are refused, warned of or dropped, apiVersion, kind and metadata are there.
+ * the schema does not know are refused, warned of or dropped, apiVersion, kind and metadata are there and come first.
+ * @param given whether the body is ours, so that nothing of it needs to be copied
  * @throws ApiError BadRequest
  */
-export function decodeObject(caller: Caller, kind: KindDefinition, body: unknown, fieldValidation: WriteOptions['fieldValidation'] = 'Warn'): KubeObject {
+export function decodeObject(caller: Caller, kind: KindDefinition, body: unknown, fieldValidation: WriteOptions['fieldValidation'] = 'Warn', given = false): KubeObject {
   if (!isMapping(body)) throw badRequest(`the body must be one object of kind ${kind.kind}`);
-  const object = withoutNulls(body, 0, kind.schema.keepsNulls) as Mapping;
-  const { apiVersion = apiVersionOf(kind), kind: kindName = kind.kind, metadata = {}, ...rest } = object;
+  const object = given && isWithoutNulls(body, 0) ? body : (withoutNulls(body, 0, kind.schema.keepsNulls) as Mapping);
+  const expected = versionOf(kind);
+  const { apiVersion = expected, kind: kindName = kind.kind, metadata = {} } = object;
   if (kindName !== kind.kind) throw badRequest(`${describe(kindName)} in version ${JSON.stringify(apiVersion)} cannot be handled as a ${kind.kind}: the path names ${kind.plural}`);
-  if (apiVersion !== apiVersionOf(kind)) throw badRequest(`the API version in the data (${describe(apiVersion)}) does not match the expected API version (${apiVersionOf(kind)})`);
+  if (apiVersion !== expected) throw badRequest(`the API version in the data (${describe(apiVersion)}) does not match the expected API version (${expected})`);
   // A wrong type of metadata is left for the schema to name, beside whatever else is wrong.
-  const decoded: KubeObject = { apiVersion, kind: kindName, metadata: metadata as ObjectMeta, ...rest } as KubeObject;
+  const decoded: KubeObject = { apiVersion: expected, kind: kind.kind, metadata: metadata as ObjectMeta };
+  for (const key in object) if (key !== 'apiVersion' && key !== 'kind' && key !== 'metadata') decoded[key] = object[key];
   settleUnknownFields(caller, kind, decoded, repeatedFields(body), fieldValidation);
   return decoded;
+}
+
+/** One string for all objects of a kind. */
+const versions = new WeakMap<KindDefinition, string>();
+
+function versionOf(kind: KindDefinition): string {
+  let version = versions.get(kind);
+  if (version === undefined) versions.set(kind, (version = apiVersionOf(kind)));
+  return version;
 }
 
 function settleUnknownFields(caller: Caller, kind: KindDefinition, object: KubeObject, repeated: readonly string[], fieldValidation: 'Strict' | 'Warn' | 'Ignore'): void {
@@ -55,6 +67,18 @@ function settleUnknownFields(caller: Caller, kind: KindDefinition, object: KubeO
   }
   if (fieldValidation === 'Warn') for (const text of texts) caller.warn(text);
   kind.schema.prune(object);
+}
+
+/** Whether withoutNulls has nothing to leave out, and nothing to refuse. */
+function isWithoutNulls(value: object, depth: number): boolean {
+  if (depth >= depthMax) return false;
+  if (Array.isArray(value)) return value.every((item: unknown) => typeof item !== 'object' || (item !== null && isWithoutNulls(item, depth + 1)));
+  for (const key in value) {
+    const child = (value as Mapping)[key];
+    if (child === undefined || child === null || key === '__proto__') return false;
+    if (typeof child === 'object' && !isWithoutNulls(child, depth + 1)) return false;
+  }
+  return true;
 }
 
 /**

@@ -3,6 +3,7 @@ import type { KindDefinition } from '../../api/kind.js';
 import { eventKind } from '../../api/event.js';
 import type { EventItem } from '../../api/protocol.js';
 import type { TaskReport } from '../../api/task-status.js';
+import { BulkService } from './bulk-service.js';
 import { taskKind, TestCluster } from './testing/cluster.js';
 
 describe('BulkService', () => {
@@ -26,6 +27,28 @@ describe('BulkService', () => {
       expect(outcomes[0]).toEqual({ code: 201, name: 'a', resourceVersion: (await cluster.getTask('a')).metadata.resourceVersion });
       expect(outcomes[4]!.name).toMatch(/^g-/);
       expect(outcomes[1]!.status).toMatchObject({ reason: 'AlreadyExists' });
+    });
+
+    it('lets everything else go first every few milliseconds, and keeps the order', async () => {
+      let now = 0;
+      const clock = { now: () => cluster.clock.now(), monotonic: () => now++, timer: () => ({ cancel() {} }) };
+      const { mutator, creator } = cluster.resources;
+      const bulk = new BulkService({ cache: cluster.cache, mutator, creator, clock });
+      const names = Array.from({ length: 40 }, (_, index) => `t-${index}`);
+      let turns = 0;
+      let over = false;
+      const count = (): void => void (turns++, over || setImmediate(count));
+      setImmediate(count);
+      const outcomes = await bulk.create(cluster.caller, { items: [...names, 't-0'].map((name) => ({ metadata: { name }, spec: { command: ['true'] } })) }, {});
+      over = true;
+      expect(outcomes.slice(0, 40).map(({ name }) => name)).toEqual(names);
+      expect(outcomes[40]).toMatchObject({ code: 409 });
+      expect(turns).toBeGreaterThan(5);
+      const uids = await Promise.all(names.map(async (name) => (await cluster.getTask(name)).metadata.uid));
+      const items = names.map((name, index) => ({ namespace: 'default', name, uid: uids[index], nodeName: index % 2 ? 'n' : 'gone' }));
+      await cluster.createNode('n');
+      expect(codes(await bulk.bind({ items }))).toEqual(names.map((_, index) => (index % 2 ? 200 : 404)));
+      expect(codes(await bulk.bind({ items: [] }))).toEqual([]);
     });
 
     it('stores nothing in a dry run', async () => {

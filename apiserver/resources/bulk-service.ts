@@ -1,7 +1,7 @@
 // bulk-service.ts
 //
-// Many objects in one request. Every item is offered to the store in the same turn, so that they share its commits; each
-// has its own outcome, in the order of the request.
+// Many objects in one request. Items are offered to the store a few milliseconds' worth in each turn, so that they share its
+// commits and nobody else waits for all of them; each has its own outcome, in the order of the request.
 
 import { ApiError, badRequest, conflict, notFound } from '../../api/errors.js';
 import type { KindDefinition } from '../../api/kind.js';
@@ -11,11 +11,13 @@ import { failedOutcome, type BindingItem, type BulkOutcome, type UnschedulableIt
 import { boundTo, reported, unschedulable, type Refusal, type TaskReport } from '../../api/task-status.js';
 import { taskKind as taskDefinition, type Task, type TaskStatus } from '../../api/task.js';
 import type { Clock } from '../../lib/clock.js';
+import { Deferred } from '../../lib/deferred.js';
+import { Turns } from '../../lib/turns.js';
 import { isMapping } from './admission.js';
 import { readBindingBulk, readEventBulk, readSchedulingBulk, readStatusBulk, readTaskBulk } from './bulk-requests.js';
-import type { Creator } from './create.js';
+import type { Created, Creator } from './create.js';
 import { EventLog } from './event-log.js';
-import type { Mutator, Plan, Step } from './mutator.js';
+import type { Mutated, Mutator, Plan, Step } from './mutator.js';
 import type { ObjectCache } from './object-cache.js';
 import { objectStoreKey } from './registry-keys.js';
 import type { Caller, WriteOptions } from './service.js';
@@ -35,45 +37,53 @@ interface TaskName {
 
 export class BulkService {
   readonly #events: EventLog;
+  readonly #turns: Turns;
 
   constructor(private readonly options: { cache: ObjectCache; mutator: Mutator; creator: Creator; clock: Clock }) {
     this.#events = new EventLog(options);
+    this.#turns = new Turns(options);
   }
 
-  /** Body TaskBulk. @throws ApiError BadRequest when the body as a whole cannot be read */
+  /** Body TaskBulk, of which the tasks are made: it is not to be used again. @throws ApiError BadRequest when the body as a whole cannot be read */
   async create(caller: Caller, body: unknown, options: WriteOptions): Promise<BulkOutcome[]> {
     // Who owns which field is not kept for what comes in bulk: docs/decisions/0006-field-management.md.
     const { fieldManager: _fieldManager, ...untracked } = options;
-    return outcomes(readTaskBulk(body), async (item) => {
+    const create = (item: unknown): Promise<Created> => {
       const namespace = isMapping(item) && isMapping(item['metadata']) ? (item['metadata']['namespace'] ?? defaultNamespace) : defaultNamespace;
       if (typeof namespace !== 'string') throw badRequest('metadata.namespace must be a string');
-      const { name, resourceVersion } = await this.options.creator.create(caller, { kind: taskKind, namespace }, item as KubeObject, untracked);
-      return { code: 201, name, ...(resourceVersion ? { resourceVersion } : {}) };
-    });
+      return this.options.creator.create(caller, { kind: taskKind, namespace }, item as KubeObject, untracked, undefined, true);
+    };
+    return this.#outcomes(readTaskBulk(body), create, ({ name, resourceVersion }) => (resourceVersion ? { code: 201, name, resourceVersion } : { code: 201, name }));
   }
 
   /** Body BindingBulk: conflict for a task that is not pending, unbound, there, and as it was when the node was chosen. */
   async bind(body: unknown): Promise<BulkOutcome[]> {
     const now = this.options.clock.now();
-    return outcomes(readBindingBulk(body).items, async (item: BindingItem) => {
+    const bind = (item: BindingItem, node: Node): Promise<Mutated> => {
       const { nodeName, generation } = item;
-      const nodeKey = objectStoreKey(nodeKind, nodeName, undefined);
-      // No await where the cache knows the node: all items are to reach the store in one turn.
-      const node = this.options.cache.get(nodeKey) ?? (await this.options.mutator.find(nodeKey));
-      if (!node) throw notFound(nodeKind, nodeName);
       return this.#setStatus(item, (task) =>
         generation !== undefined && generation !== task.metadata.generation
           ? { refused: `the task has changed: the binding is for generation ${generation}, the task is at ${task.metadata.generation ?? 0}` }
-          : boundTo(task, nodeName, now, internalAddress(node.object as Node)),
+          : boundTo(task, nodeName, now, internalAddress(node)),
       );
-    });
+    };
+    return this.#outcomes(
+      readBindingBulk(body).items,
+      (item) => {
+        const node = this.options.cache.get(objectStoreKey(nodeKind, item.nodeName, undefined));
+        return node ? bind(item, node.object as Node) : this.#storedNode(item.nodeName).then((stored) => bind(item, stored));
+      },
+      updated,
+    );
   }
 
   /** Body SchedulingBulk. What is said already, or no longer true, is no write. */
   async unschedulable(body: unknown): Promise<BulkOutcome[]> {
     const now = this.options.clock.now();
-    return outcomes(readSchedulingBulk(body).items, (item: UnschedulableItem) =>
-      this.#setStatus(item, (task) => unschedulable(task, item.reason, item.message, now)),
+    return this.#outcomes(
+      readSchedulingBulk(body).items,
+      (item: UnschedulableItem) => this.#setStatus(item, (task) => unschedulable(task, item.reason, item.message, now)),
+      updated,
     );
   }
 
@@ -84,12 +94,15 @@ export class BulkService {
   async status(body: unknown): Promise<BulkOutcome[]> {
     const now = this.options.clock.now();
     const { nodeName, items } = readStatusBulk(body);
-    return outcomes(items, (report) =>
-      this.#setStatus(
-        report,
-        (task) => reported(task, nodeName, report, now),
-        (next) => (next.metadata.deletionTimestamp && endedPhases.has(report.phase) && !next.metadata.finalizers?.length ? { do: 'remove' } : undefined),
-      ),
+    return this.#outcomes(
+      items,
+      (report) =>
+        this.#setStatus(
+          report,
+          (task) => reported(task, nodeName, report, now),
+          (next) => (next.metadata.deletionTimestamp && endedPhases.has(report.phase) && !next.metadata.finalizers?.length ? { do: 'remove' } : undefined),
+        ),
+      updated,
     );
   }
 
@@ -97,11 +110,17 @@ export class BulkService {
   async recordEvents(body: unknown): Promise<BulkOutcome[]> {
     const { items } = readEventBulk(body);
     const room = this.#events.room();
-    return outcomes(items, (item) => this.#events.record(item, room));
+    return this.#outcomes(items, (item) => this.#events.record(item, room), (outcome) => outcome);
+  }
+
+  async #storedNode(nodeName: string): Promise<Node> {
+    const node = await this.options.mutator.find(objectStoreKey(nodeKind, nodeName, undefined));
+    if (!node) throw notFound(nodeKind, nodeName);
+    return node.object as Node;
   }
 
   /** @param next undefined when nothing is to be said */
-  async #setStatus(item: TaskName, next: (task: Task) => TaskStatus | Refusal | undefined, instead?: (next: Task) => Step | undefined): Promise<BulkOutcome> {
+  #setStatus(item: TaskName, next: (task: Task) => TaskStatus | Refusal | undefined, instead?: (next: Task) => Step | undefined): Promise<Mutated> {
     const { namespace, name, uid } = item;
     const plan: Plan = (stored) => {
       const task = stored as Task;
@@ -112,21 +131,37 @@ export class BulkService {
       const successor: Task = { ...task, status };
       return instead?.(successor) ?? settled(taskKind, task, successor);
     };
-    const { resourceVersion } = await this.options.mutator.mutate({ kind: taskKind, name, key: objectStoreKey(taskKind, name, namespace) }, plan);
-    return { code: 200, resourceVersion };
+    return this.options.mutator.mutate({ kind: taskKind, name, key: objectStoreKey(taskKind, name, namespace) }, plan);
+  }
+
+  /**
+   * Starts the items in order and waits for all; a failure of one is its outcome.
+   * @param tell the outcome of what was done for an item
+   */
+  async #outcomes<Item, Done>(items: readonly Item[], start: (item: Item) => Promise<Done>, tell: (done: Done) => BulkOutcome): Promise<BulkOutcome[]> {
+    const told: BulkOutcome[] = Array.from({ length: items.length });
+    const all = new Deferred<void>();
+    // It is awaited only when every item has been started.
+    all.promise.catch(() => {});
+    let left = items.length;
+    const settle = (index: number, outcome: BulkOutcome): void => {
+      told[index] = outcome;
+      if (--left === 0) all.resolve();
+    };
+    const failed = (index: number, error: unknown): void => {
+      if (error instanceof ApiError) settle(index, failedOutcome(error));
+      else all.reject(error);
+    };
+    await this.#turns.forEach(items, (item, index) => {
+      try {
+        start(item).then((result) => settle(index, tell(result)), (error: unknown) => failed(index, error));
+      } catch (error) {
+        failed(index, error);
+      }
+    });
+    if (items.length > 0) await all.promise;
+    return told;
   }
 }
 
-/** Starts all items in one turn; a failure of one is its outcome. */
-async function outcomes<Item>(items: readonly Item[], work: (item: Item) => Promise<BulkOutcome>): Promise<BulkOutcome[]> {
-  return Promise.all(
-    items.map(async (item) => {
-      try {
-        return await work(item);
-      } catch (error) {
-        if (error instanceof ApiError) return failedOutcome(error);
-        throw error;
-      }
-    }),
-  );
-}
+const updated = ({ resourceVersion }: Mutated): BulkOutcome => ({ code: 200, resourceVersion });

@@ -7,8 +7,8 @@ import { namespaceKind } from '../../api/namespace.js';
 import { applyDefaults } from '../../api/validation.js';
 import type { Clock } from '../../lib/clock.js';
 import type { Random } from '../../lib/random.js';
-import { encodeObject } from '../storage/entry.js';
 import { decodeObject, isEmpty, isMapping, ownerProblems, refuseInvalid, settleNamespace } from './admission.js';
+import { encodeNew } from './encode.js';
 import { readSent } from './managed-fields/entries.js';
 import { ownersAfterWrite } from './managed-fields/ordinary-write.js';
 import type { Mutator } from './mutator.js';
@@ -41,31 +41,47 @@ export interface Created {
 export class Creator {
   constructor(private readonly options: { cache: ObjectCache; mutator: Mutator; clock: Clock; random: Random }) {}
 
-  /** @param owners of the fields of an object that is applied; of any other the writer has them all */
-  async create(caller: Caller, target: Target, body: KubeObject, options: WriteOptions, owners?: ManagedFieldsEntry[]): Promise<Created> {
-    if (target.kind.closed !== undefined) throw new ApiError('MethodNotAllowed', target.kind.closed);
-    const object = this.prepare(caller, target, body, options, owners);
-    await this.#refuseClosedNamespace(target, object);
-    return this.#store(target, object, options.dryRun ?? false);
+  /**
+   * @param owners of the fields of an object that is applied; of any other the writer has them all
+   * @param given whether the body is ours, so that the object may be made of it
+   */
+  create(caller: Caller, target: Target, body: KubeObject, options: WriteOptions, owners?: ManagedFieldsEntry[], given = false): Promise<Created> {
+    const { kind, namespace } = target;
+    const dryRun = options.dryRun ?? false;
+    let object: KubeObject;
+    try {
+      if (kind.closed !== undefined) throw new ApiError('MethodNotAllowed', kind.closed);
+      object = this.prepare(caller, target, body, options, owners, given);
+      const place = namespace === undefined ? undefined : this.options.cache.get(objectStoreKey(namespaceKind, namespace, undefined));
+      if (place && kind.namespaced) {
+        refuseClosedNamespace(kind, object.metadata.name ?? '', namespace!, place.object);
+        // What nearly always happens, with as few promises as that takes.
+        if (object.metadata.name && !dryRun) return this.#offer(kind, namespace, object, taken);
+      }
+    } catch (error) {
+      return Promise.reject(error as Error);
+    }
+    return this.#createAnyway(target, object, dryRun);
   }
 
   /**
    * The object as it would be stored, except for a generated name.
+   * @param given whether the body is ours, so that the object may be made of it
    * @throws ApiError BadRequest, Forbidden, Invalid
    */
-  prepare(caller: Caller, target: Target, body: unknown, options: WriteOptions, owners?: ManagedFieldsEntry[]): KubeObject {
+  prepare(caller: Caller, target: Target, body: unknown, options: WriteOptions, owners?: ManagedFieldsEntry[], given = false): KubeObject {
     const { kind } = target;
-    const decoded = withoutServersFields(kind, decodeObject(caller, kind, body, options.fieldValidation));
+    const decoded = withoutServersFields(kind, decodeObject(caller, kind, body, options.fieldValidation, given));
     if (isMapping(decoded.metadata) && decoded.metadata.resourceVersion) throw badRequest('resourceVersion should not be set on objects to be created');
     settleNamespace(target, decoded);
     const now = this.options.clock.now();
     const problems: FieldProblem[] = [];
     const sent = isMapping(decoded.metadata) ? readSent(decoded.metadata.managedFields, undefined, problems) : 'stored';
     if (isMapping(decoded.metadata)) decoded.metadata = this.#newMetadata(decoded.metadata, now);
-    applyDefaults(kind, decoded);
+    const shape = applyDefaults(kind, decoded);
     const strategy = strategyOf(kind);
-    const ofCreation = (kind.validateCreate || strategy.problems) && kind.schema.problems(decoded).length === 0 ? [...(kind.validateCreate?.(decoded) ?? []), ...(strategy.problems?.(decoded, undefined) ?? [])] : [];
-    refuseInvalid(kind, decoded, [...problems, ...ownerProblems(decoded.metadata), ...ofCreation]);
+    const ofCreation = shape.length === 0 ? [...(kind.validateCreate?.(decoded) ?? []), ...(strategy.problems?.(decoded, undefined) ?? [])] : [];
+    refuseInvalid(kind, decoded, [...problems, ...ownerProblems(decoded.metadata), ...ofCreation], undefined, shape);
 
     // Before the server adds what is nobody's.
     const { fieldManager } = options;
@@ -82,14 +98,19 @@ export class Creator {
   #newMetadata(given: ObjectMeta, now: number): ObjectMeta {
     const metadata: Record<string, unknown> = {};
     for (const field of clientMetadata) if (!isEmpty(given[field])) metadata[field] = given[field];
-    return { ...metadata, uid: this.options.random.uuid(), creationTimestamp: timestamp(now), generation: 1 };
+    metadata['uid'] = this.options.random.uuid();
+    metadata['creationTimestamp'] = timestamp(now);
+    metadata['generation'] = 1;
+    return metadata;
   }
 
-  async #refuseClosedNamespace(target: Target, object: KubeObject): Promise<void> {
+  async #createAnyway(target: Target, object: KubeObject, dryRun: boolean): Promise<Created> {
     const { kind, namespace } = target;
-    if (!kind.namespaced || namespace === undefined) return;
-    const stored = await this.options.mutator.find(objectStoreKey(namespaceKind, namespace, undefined));
-    refuseClosedNamespace(kind, object.metadata.name ?? '', namespace, stored?.object);
+    if (kind.namespaced && namespace !== undefined) {
+      const stored = await this.options.mutator.find(objectStoreKey(namespaceKind, namespace, undefined));
+      refuseClosedNamespace(kind, object.metadata.name ?? '', namespace, stored?.object);
+    }
+    return this.#store(target, object, dryRun);
   }
 
   async #store({ kind, namespace }: Target, object: KubeObject, dryRun: boolean): Promise<Created> {
@@ -106,23 +127,33 @@ export class Creator {
 
   /** Undefined when an object of this name exists. @throws ApiError what the store's failure means */
   async offer(kind: KindDefinition, namespace: string | undefined, object: KubeObject, dryRun: boolean): Promise<Created | undefined> {
-    const { cache, mutator } = this.options;
-    const key = objectStoreKey(storedKind(kind), object.metadata.name!, namespace);
-    if (dryRun) return (await mutator.find(key)) ? undefined : { rendered: new RenderedObject(object), name: object.metadata.name!, resourceVersion: '' };
+    if (!dryRun) return this.#offer(kind, namespace, object, () => undefined);
+    const name = object.metadata.name!;
+    const there = await this.options.mutator.find(objectStoreKey(storedKind(kind), name, namespace));
+    return there ? undefined : { rendered: new RenderedObject(object), name, resourceVersion: '' };
+  }
+
+  /** @param otherwise what to answer when an object of this name exists */
+  #offer<T>(kind: KindDefinition, namespace: string | undefined, object: KubeObject, otherwise: (kind: KindDefinition, name: string) => T): Promise<Created | T> {
+    const name = object.metadata.name!;
     const stored = toStored(kind, object);
-    const value = encodeObject(stored);
-    try {
-      const outcome = await cache.write({ op: 'create', key, value }, stored);
-      return outcome.ok ? { rendered: asServed(kind, outcome.entry!), name: object.metadata.name!, resourceVersion: String(outcome.revision) } : undefined;
-    } catch (error) {
-      throw toClientError(error);
-    }
+    const write = { op: 'create', key: objectStoreKey(storedKind(kind), name, namespace), value: encodeNew(stored) } as const;
+    return this.options.cache.write(write, stored).then(
+      (outcome) => (outcome.ok ? { rendered: asServed(kind, outcome.entry!), name, resourceVersion: String(outcome.revision) } : otherwise(kind, name)),
+      (error: unknown) => {
+        throw toClientError(error);
+      },
+    );
   }
 
   #generatedName(kind: KindDefinition, prefix: string): string {
     const lengthMax = kind === (namespaceKind as unknown as KindDefinition) ? generatedLabelPrefixLengthMax : generatedPrefixLengthMax;
     return prefix.slice(0, lengthMax) + this.options.random.suffix(generatedSuffixLength);
   }
+}
+
+function taken(kind: KindDefinition, name: string): never {
+  throw alreadyExists(kind, name);
 }
 
 function withoutServersFields(kind: KindDefinition, object: KubeObject): KubeObject {
