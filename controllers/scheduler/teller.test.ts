@@ -14,6 +14,7 @@ describe('telling why tasks wait', () => {
   let teller: Teller;
   let told: { name: string; message: string }[];
   let events: number;
+  let requests: number;
   let answer: (items: SchedulingBulk['items']) => BulkOutcome[];
   let stop: AbortController;
   let running: Promise<void>;
@@ -23,9 +24,11 @@ describe('telling why tasks wait', () => {
     core = new SchedulerCore({ random: new SeededRandom(1) });
     told = [];
     events = 0;
+    requests = 0;
     answer = (items) => items.map(() => ({ code: 200 }));
     const bulk = async (_path: string, body: object): Promise<BulkOutcome[]> => {
       const { items } = body as SchedulingBulk;
+      requests++;
       const outcomes = answer(items);
       told.push(...items.map(({ name, message }) => ({ name, message })));
       return outcomes;
@@ -56,7 +59,7 @@ describe('telling why tasks wait', () => {
     expect(told).toEqual([]);
   });
 
-  it('stays below its rate, with a few events for all', async () => {
+  it('stays below its rate, in few requests, with a few events for all', async () => {
     for (let i = 0; i < 3000; i++) core.setTask(makeTask(`t${i}`, asking('1')));
     look();
     await clock.advance(600);
@@ -67,6 +70,22 @@ describe('telling why tasks wait', () => {
     expect(new Set(told.map(({ name }) => name)).size).toBe(3000);
     expect(told.length).toBe(3000);
     expect(events).toBe(20);
+    expect(requests).toBeLessThanOrEqual(12);
+  });
+
+  it('does not tell a backlog anew for each change of a node', async () => {
+    core.setNode(makeNode('n0'));
+    for (let i = 0; i < 3000; i++) core.setTask(makeTask(`t${i}`, asking('8')));
+    look();
+    for (let i = 1; i <= 100; i++) {
+      await clock.advance(1_000);
+      core.setNode(makeNode(`n${i}`));
+      look();
+    }
+    expect(told.length).toBeLessThanOrEqual(2 * 3000);
+    await clock.advance(600_000);
+    expect(new Set(told.slice(-3000).map(({ name, message }) => `${name} ${message.slice(0, 12)}`)).size).toBe(3000);
+    expect(told.at(-1)?.message).toContain('0/101 nodes fit');
   });
 
   it('tells the same task different things at growing intervals only, newest first', async () => {

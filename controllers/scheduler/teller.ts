@@ -5,8 +5,9 @@
 //
 //   - a task is told once it has waited a moment; tasks that are about to be bound are told nothing
 //   - the words are found once per group of tasks with the same demand, and only a share of the time goes into that
-//   - tasks that were told before are told again when the words have changed, at growing intervals, newest words only
-//   - everything together stays below a rate
+//   - tasks that were told before are told again when the words have changed, at growing intervals, longer ones for large
+//     groups, newest words only
+//   - everything together stays below a rate, in few requests
 
 import { statusCodes } from '../../api/errors.js';
 import { bulkPaths, type SchedulingBulk } from '../../api/protocol.js';
@@ -39,6 +40,10 @@ export interface TellerLimits {
 export const defaultTellerLimits: TellerLimits = { settleMs: 500, perSecond: 500, burst: 1_000, intervalMs: 10_000, intervalMaxMs: 300_000, eventsMax: 20 };
 
 const batchMax = 1_000;
+/** While more is to be told than the rate allows. */
+const requestsPerSecond = 2;
+/** Tasks of a group that hear again when its words have changed, per second on average: what a change on some node costs does not grow with the backlog. */
+const changesPerSecond = 50;
 /** Milliseconds in one go. */
 const turnMs = 3;
 /** Finding words takes at most one part in so many of the time. */
@@ -114,7 +119,7 @@ export class Teller implements Service {
     let failures = 0;
     while (!signal.aborted) {
       this.#findWords();
-      if (this.#outbox.length > 0 && this.#refill() >= 1) {
+      if (this.#outbox.length > 0 && this.#refill() >= this.#worthwhile()) {
         failures = (await this.#send()) ? 0 : failures + 1;
         if (failures > 0) await sleep(this.#options.clock, jitteredBackoffMs(reconnectBackoff, failures, this.#options.random), signal);
       }
@@ -128,8 +133,14 @@ export class Teller implements Service {
     const { clock } = this.#options;
     const words = this.#outbox.length < batchMax && this.#due.first ? Math.max(this.#due.first.dueAt, this.#explainAt) : Infinity;
     if (this.#outbox.length === 0) return words;
-    const missing = 1 - this.#refill();
+    const missing = this.#worthwhile() - this.#refill();
     return Math.min(words, missing <= 0 ? clock.monotonic() : clock.monotonic() + (missing / this.#limits.perSecond) * 1000);
+  }
+
+  /** Tasks that a request is sent for: the rate comes in a few requests a second, not in one request per task. */
+  #worthwhile(): number {
+    const { perSecond, burst } = this.#limits;
+    return Math.max(1, Math.min(this.#outbox.length, burst, perSecond / requestsPerSecond));
   }
 
   /** Finds what to tell the groups that are due. */
@@ -155,18 +166,18 @@ export class Teller implements Service {
   #tell(telling: Telling, message: string, now: number): void {
     const { group } = telling;
     const mayChange = now >= telling.changeAt;
-    let changes = false;
+    let changes = 0;
     let events = this.#limits.eventsMax;
     for (const entry of group.tasks.values()) {
       if (entry.told === message) continue;
       if (entry.told !== undefined && !mayChange) continue;
-      changes ||= entry.told !== undefined;
+      if (entry.told !== undefined) changes++;
       entry.told = message;
       this.#outbox.push({ entry, message });
       if (events-- > 0) this.#options.recorder.record(entry.task, 'Warning', 'FailedScheduling', message);
     }
-    if (changes) telling.intervalMs = Math.min(this.#limits.intervalMaxMs, telling.intervalMs * 2);
-    if (message !== telling.message && mayChange) telling.changeAt = now + telling.intervalMs;
+    if (changes > 0) telling.intervalMs = Math.min(this.#limits.intervalMaxMs, telling.intervalMs * 2);
+    if (message !== telling.message && mayChange) telling.changeAt = now + Math.max(telling.intervalMs, Math.min(this.#limits.intervalMaxMs, (group.tasks.size / changesPerSecond) * 1000));
     if (mayChange) telling.message = message;
   }
 
