@@ -53,17 +53,18 @@ export function createAll(client: ApiClient, tasks: readonly Task[], now: () => 
   return sendCreates(client, prepareCreates(tasks), now);
 }
 
-/** Follows all tasks by a watch; `seen` is told of each state. Resolves with what stops it, once it has begun. */
-export async function followTasks(client: ApiClient, clock: Clock, seen: (task: Task) => void): Promise<() => Promise<void>> {
+/** Follows all tasks, or those that are selected, by a watch; `seen` is told of each state. Resolves with what stops it, once it has begun. */
+export async function followTasks(client: ApiClient, clock: Clock, seen: (task: Task) => void, fieldSelector?: string): Promise<() => Promise<void>> {
   const stop = new AbortController();
   const begun = new Deferred<void>();
+  const selected = fieldSelector === undefined ? {} : { fieldSelector };
   const run = async (): Promise<void> => {
     while (!stop.signal.aborted) {
       try {
-        const list = await client.list(taskKind);
+        const list = await client.list(taskKind, selected);
         for (const task of list.items) seen(task);
         begun.resolve();
-        for await (const batch of client.watchBatches(taskKind, { resourceVersion: list.metadata.resourceVersion, signal: stop.signal })) {
+        for await (const batch of client.watchBatches(taskKind, { ...selected, resourceVersion: list.metadata.resourceVersion, signal: stop.signal })) {
           for (const { type, object } of batch) if (type === 'ADDED' || type === 'MODIFIED') seen(object);
         }
       } catch (error) {
