@@ -30,7 +30,8 @@ export interface FenceKeeper {
 }
 
 export interface FenceOptions {
-  presence(request: PresenceRequest): Promise<PresenceResponse>;
+  /** @param patienceMs when to try another way, where there is one: while an answer to that can still come in time */
+  presence(request: PresenceRequest, patienceMs: number): Promise<PresenceResponse>;
   load(): NodeLoad;
   /** Makes sure that the Node object exists; resolves when it does, or when the signal aborts. */
   register(signal: AbortSignal): Promise<void>;
@@ -147,7 +148,7 @@ export class Fence implements Service {
     const sentUptime = keeper?.uptime();
     let answer: PresenceResponse;
     try {
-      answer = await inTime(presence({ session, announce, load: load() }), clock, this.#ttlMs / 2, signal);
+      answer = await inTime(presence({ session, announce, load: load() }, this.#ttlMs / 4), clock, this.#ttlMs / 2, signal);
     } catch (error) {
       if (isReason(error, 'NotFound')) return 'lapsed';
       if (this.#soleServer && this.open && error instanceof TransportError && error.refused) this.#hold(sentAt, sentUptime);

@@ -11,10 +11,13 @@ import { taskKind, type Task } from '../api/task.js';
 import type { Transport } from '../api/transport.js';
 import { ApiClient } from '../client/api-client.js';
 import { EventRecorder } from '../client/event-recorder.js';
+import { hedged } from '../client/hedge.js';
 import { Informer } from '../client/informer.js';
+import type { TunnelAccess } from '../client/tunnel-socket.js';
+import { TunnelTransport } from '../client/tunnel-transport.js';
 import { sleep, type Clock } from '../lib/clock.js';
 import type { Logger } from '../lib/log.js';
-import type { MessageChannel } from '../lib/mux.js';
+import type { MessageChannel, Mux } from '../lib/mux.js';
 import type { Random } from '../lib/random.js';
 import { runAll, type Service } from '../lib/service.js';
 import { Agent } from './agent.js';
@@ -34,14 +37,15 @@ import { sessionsOf } from './streams/sessions.js';
 import { StatusWriter } from './status-writer.js';
 import type { RunnerContext } from './task-runner.js';
 import { Tunnel } from './tunnel.js';
-import type { TunnelAccess } from './web-socket.js';
 import { findUser, ownUser } from './users.js';
 import { Watchdog } from './watchdog.js';
 
 export interface AgentRunOptions {
   transport: Transport;
-  /** For the tunnel; without it (or dial) logs cannot be read from elsewhere. */
+  /** For the tunnel; without it (or dial) logs cannot be read from elsewhere, and all requests go through `transport`. */
   access?: TunnelAccess;
+  /** Of requests over the tunnel; those of `transport` have their own. */
+  userAgent?: string;
   /** How to open the tunnel, instead of a WebSocket. */
   dial?(signal: AbortSignal): Promise<MessageChannel>;
   nodeName: string;
@@ -90,7 +94,9 @@ export async function runAgent(options: AgentRunOptions, signal: AbortSignal): P
 async function runLocked(options: AgentRunOptions, journal: Journal, signal: AbortSignal): Promise<void> {
   const { nodeName, clock, random, dataDir } = options;
   const logger = options.logger.child({ component: 'agent', node: nodeName });
-  const client = new ApiClient({ transport: options.transport, clock });
+  const direct = new ApiClient({ transport: options.transport, clock });
+  const tunnelled = options.access || options.dial ? new TunnelTransport({ fallback: options.transport, clock, ...(options.userAgent ? { userAgent: options.userAgent } : {}) }) : undefined;
+  const client = tunnelled ? new ApiClient({ transport: tunnelled, clock }) : direct;
   const { driver, keeper } = options.driver ? { driver: options.driver, keeper: undefined } : processes(options, logger);
   if (driver.isolationProblem) logger.warn(`tasks are isolated by ${driver.isolation}: ${driver.isolationProblem}`);
 
@@ -110,7 +116,9 @@ async function runLocked(options: AgentRunOptions, journal: Journal, signal: Abo
   });
   const load: LoadMeter = new LoadMeter({ clock, running: () => agent.running() });
   const fence = new Fence({
-    presence: (request) => client.presence(nodeName, request),
+    // A tunnel that has died without a word must not cost the tasks of this node.
+    presence: (request, patienceMs) =>
+      tunnelled?.connected ? hedged({ first: () => client.presence(nodeName, request), second: () => direct.presence(nodeName, request), patienceMs, clock }) : client.presence(nodeName, request),
     load: () => load.measure(),
     register: (ending) => registration.register(ending),
     session: sessionOf(dataDir, random),
@@ -144,7 +152,7 @@ async function runLocked(options: AgentRunOptions, journal: Journal, signal: Abo
 
   // Presence and reports go on while the tasks are being stopped.
   const services = new AbortController();
-  const all: Service[] = [fence, registration, writer, events, informer, logs, ...tunnels(options, agent, logs, logger)];
+  const all: Service[] = [fence, registration, writer, events, informer, logs, ...tunnels(options, agent, logs, tunnelled, logger)];
   const running = runAll(all, services.signal);
   const failed = running.then(
     () => undefined,
@@ -188,18 +196,19 @@ function processes(options: AgentRunOptions, logger: Logger): { driver: Driver; 
   return { driver: new ProcessDriver({ dataDir, cgroups, watchdog, clock, logger }), keeper: watchdog };
 }
 
-function tunnels(options: AgentRunOptions, agent: Agent, logs: LogStore, logger: Logger): Service[] {
+function tunnels(options: AgentRunOptions, agent: Agent, logs: LogStore, requests: TunnelTransport | undefined, logger: Logger): Service[] {
   const { access, clock, random, nodeName } = options;
   const sessions = sessionsOf({ agent, logs, attemptsDir: join(options.dataDir, 'attempts'), clock, logger });
-  if (options.dial) return [new Tunnel({ dial: options.dial, logs, sessions, clock, random, logger })];
+  const onDialled = (mux: Mux | undefined): void => requests?.dialled(mux);
+  if (options.dial) return [new Tunnel({ dial: options.dial, onDialled, logs, sessions, clock, random, logger })];
   if (!access) return [];
   return [
     {
       name: 'tunnel',
       async run(signal) {
         // Loaded apart: the WebSocket library is of no use to agents without a network.
-        const { dialWebSocket } = await import('./web-socket.js');
-        await new Tunnel({ dial: dialWebSocket(access, nodeName, clock), logs, sessions, clock, random, logger }).run(signal);
+        const { dialTunnel } = await import('../client/tunnel-socket.js');
+        await new Tunnel({ dial: dialTunnel(access, nodeName, clock), onDialled, logs, sessions, clock, random, logger }).run(signal);
       },
     },
   ];

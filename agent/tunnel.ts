@@ -16,8 +16,10 @@ import type { LogStore } from './log-store.js';
 import { isSessionRequest, type StreamServer } from './streams/stream-server.js';
 
 export interface TunnelOptions {
-  /** Opens the connection; resolves when it is open. `dialWebSocket` (web-socket.ts) in production. */
-  dial(signal: AbortSignal): Promise<MessageChannel>;
+  /** Opens the connection; resolves when it is open. `dialTunnel` (client/tunnel-socket.ts) in production. */
+  dial(signal: AbortSignal): Promise<MessageChannel & { takesRequests?: boolean }>;
+  /** Told how each dial ended: with a tunnel that takes our requests, or without one. */
+  onDialled?(mux: Mux | undefined): void;
   logs: LogStore;
   sessions: StreamServer;
   clock: Clock;
@@ -38,7 +40,7 @@ export class Tunnel implements Service {
   }
 
   async run(signal: AbortSignal): Promise<void> {
-    const { dial, clock, random, logger } = this.#options;
+    const { dial, onDialled, clock, random, logger } = this.#options;
     for (let failures = 0; !signal.aborted; ) {
       const startedAt = clock.monotonic();
       try {
@@ -47,14 +49,17 @@ export class Tunnel implements Service {
         const close = (): void => mux.close();
         signal.addEventListener('abort', close, { once: true });
         if (signal.aborted) close();
+        onDialled?.(channel.takesRequests ? mux : undefined);
         await mux.closed;
         signal.removeEventListener('abort', close);
       } catch (error) {
+        onDialled?.(undefined);
         logger.debug('cannot open the tunnel; until it is open, logs cannot be read from elsewhere, nor commands be run beside tasks', { error });
       }
       failures = clock.monotonic() - startedAt > healthyMs ? 1 : failures + 1;
       await sleep(clock, jitteredBackoffMs(reconnectBackoff, failures, random), signal);
     }
+    onDialled?.(undefined);
     await Promise.all(this.#serving);
   }
 

@@ -145,6 +145,12 @@ export interface NodeLoadList {
  */
 export const tunnelProtocol = 'tunnel.taskplane.dev';
 
+/**
+ * The same, and the agent's own requests come over it, too (api/tunnel-message.ts, docs/decisions/0012-one-connection-per-agent.md). An agent
+ * offers both, the better one first; a server that knows only the other takes that.
+ */
+export const tunnelRequestsProtocol = 'v2.tunnel.taskplane.dev';
+
 /** Which run of which task a stream is about. */
 interface TaskTarget {
   namespace: string;

@@ -17,6 +17,7 @@ import { ApiServerCore, type RunningCache } from './core.js';
 import { ChunkQueue } from './http/chunk-queue.js';
 import type { ServerReply, ServerRequest } from './http/message.js';
 import { ServerMetrics } from './http/metrics.js';
+import { TunnelRequests } from './http/tunnel-requests.js';
 import { adminSubject, agentSubject, controllersSubject } from './pki/kubeconfig.js';
 import { cacheIndexes } from './resources/object-cache.js';
 import type { User } from './resources/service.js';
@@ -76,7 +77,7 @@ export async function createInProcessApiServer(options: InProcessOptions): Promi
     store,
     connectTunnel(nodeName, channel, user = agentUser(nodeName)) {
       core.handler.admit(user, {}, { verb: 'get', kind: nodeKind, name: nodeName, subresource: 'tunnel' });
-      core.tunnels.connect(nodeName, channel);
+      core.tunnels.connect(nodeName, channel, new TunnelRequests({ handler: core.handler, user, clock }));
     },
     async close() {
       stopped.abort();

@@ -178,7 +178,8 @@ function secureContextOf(access: ClusterAccess): SecureContext {
   }
 }
 
-function pathWithQuery(request: ApiRequest): string {
+/** What follows the method in the first line of the request. */
+export function pathWithQuery(request: Pick<ApiRequest, 'path' | 'query'>): string {
   if (!request.query) return request.path;
   let text = '';
   for (const [key, value] of Object.entries(request.query)) {

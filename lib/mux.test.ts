@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { Mux, StreamClosedError, type MessageChannel, type MuxStream } from './mux.js';
+import { callsMax, Mux, StreamClosedError, type MessageChannel, type MuxStream } from './mux.js';
 
 /** Two ends of a channel that delivers in order, a microtask later. */
 class PairedChannel implements MessageChannel {
@@ -207,5 +207,68 @@ describe('Mux', () => {
     }
     await expect(writing).rejects.toThrow('the reader left');
     a.close();
+  });
+
+  it('answers each call with what belongs to it, whatever the order of the answers', async () => {
+    const [a, b] = PairedChannel.pair();
+    const waiting: (() => void)[] = [];
+    const caller = new Mux({ channel: a, initiator: false });
+    new Mux({ channel: b, initiator: true, onCall: (request) => new Promise((resolve) => waiting.push(() => resolve(Buffer.from(`re: ${request}`)))) });
+    const answers = ['one', 'two', 'three'].map((text) => caller.call(Buffer.from(text)));
+    await settled();
+    for (const answer of waiting.reverse()) answer();
+    expect((await Promise.all(answers)).map(String)).toEqual(['re: one', 're: two', 're: three']);
+  });
+
+  it('fails the calls that wait when the channel closes, and those after it', async () => {
+    const [a, b] = PairedChannel.pair();
+    const caller = new Mux({ channel: a, initiator: false });
+    new Mux({ channel: b, initiator: true, onCall: () => new Promise(() => undefined) });
+    const waiting = caller.call(Buffer.from('x'));
+    const failed = expect(waiting).rejects.toThrow(StreamClosedError);
+    b.close();
+    await failed;
+    await expect(caller.call(Buffer.from('x'))).rejects.toThrow('the connection is closed');
+    expect(caller.mayCall).toBe(false);
+  });
+
+  it('makes no more calls at once than the other side takes, and closes the channel of a peer that does', async () => {
+    const [a, b] = PairedChannel.pair();
+    const caller = new Mux({ channel: a, initiator: false });
+    new Mux({ channel: b, initiator: true, onCall: () => new Promise(() => undefined) });
+    const waiting = Array.from({ length: callsMax }, () => caller.call(Buffer.from('x')).catch(() => undefined));
+    expect(caller.mayCall).toBe(false);
+    await expect(caller.call(Buffer.from('x'))).rejects.toThrow('too many calls');
+    a.send(Buffer.from([6, 0, 0, 9, 9]));
+    await Promise.all(waiting);
+    expect(b.closed).toBe(true);
+  });
+
+  it.each([
+    ['a call where none is served', 6],
+    ['an answer to nothing', 7],
+  ])('closes the channel at %s', async (_, type) => {
+    const [a, b] = PairedChannel.pair();
+    new Mux({ channel: b, initiator: true });
+    a.send(Buffer.from([type, 0, 0, 0, 1]));
+    await settled();
+    expect(b.closed).toBe(true);
+  });
+
+  it('sends at once what there is credit for, and nothing past what waits', async () => {
+    const [a, b] = PairedChannel.pair();
+    const opener = new Mux({ channel: a, initiator: true, windowBytes: 10 });
+    let other: MuxStream | undefined;
+    new Mux({ channel: b, initiator: false, windowBytes: 10, onStream: (stream) => (other = stream) });
+    const stream = opener.open(Buffer.alloc(0));
+    expect(stream.writeNow(Buffer.from('1234567'))).toBe(true);
+    expect(stream.writeNow(Buffer.from('8901'))).toBe(false);
+    const written = stream.write(Buffer.from('8901'));
+    expect(stream.writeNow(Buffer.from('2'))).toBe(false);
+    await settled();
+    const text = readAll(other!).then(String);
+    await written;
+    stream.end();
+    expect(await text).toBe('12345678901');
   });
 });

@@ -10,6 +10,8 @@
 //   END     no more DATA from this side
 //   RESET   the stream is over, both ways; the payload says why (UTF-8)
 //   WINDOW  4 bytes: so many more bytes may be sent
+//   CALL    a question that fits one message; ids of their own
+//   ANSWER  of the call with that id
 //
 // The two sides count their ids in odd and even numbers, so that they never meet. Frames of a stream that is already over
 // are dropped: they crossed our RESET on the way. Whatever breaks the rules above closes the channel.
@@ -23,6 +25,8 @@ export interface MessageChannel {
   /** Called once, whoever closed it. */
   onClose(handler: () => void): void;
   close(): void;
+  /** Sent, but still in this process; 0 where the channel does not know. */
+  readonly bufferedBytes?: number;
 }
 
 /** The stream was reset by the other side, or the channel closed under it. */
@@ -33,6 +37,8 @@ export class StreamClosedError extends Error {
 export interface MuxStream extends AsyncIterable<Buffer> {
   /** Resolves when the bytes are on their way; wait for it before writing more. @throws StreamClosedError */
   write(data: Buffer): Promise<void>;
+  /** Sends the bytes now, if there is credit for all of them and nothing waits; false when `write` has to. */
+  writeNow(data: Buffer): boolean;
   /** No more writes; the other side's bytes still arrive. Call it after the last write has resolved. */
   end(): void;
   /** Ends both directions at once. Idempotent. */
@@ -47,19 +53,30 @@ export interface MuxOptions {
   initiator: boolean;
   /** The other side opened a stream; `request` is what it sent along. When absent, that breaks the rules. */
   onStream?(stream: MuxStream, request: Buffer): void;
+  /** The other side has called. Never rejects. When absent, that breaks the rules. */
+  onCall?(request: Buffer): Promise<Buffer>;
   /** Bytes under way per stream and direction; both sides must say the same. */
   windowBytes?: number;
   /** Streams open at once, of either side; more are reset. */
   streamsMax?: number;
 }
 
-const frameTypes = { open: 1, data: 2, end: 3, reset: 4, window: 5 } as const;
+/** Calls of one side that are not answered yet; more break the rules, as each is held by whoever answers. */
+export const callsMax = 64;
+
+const frameTypes = { open: 1, data: 2, end: 3, reset: 4, window: 5, call: 6, answer: 7 } as const;
 const headerBytes = 5;
+const lastId = 0xffff_ffff;
 const dataFrameBytesMax = 32 * 1024;
 
 export class Mux {
-  readonly #options: Required<Omit<MuxOptions, 'onStream'>> & Pick<MuxOptions, 'onStream'>;
+  readonly #options: Required<Omit<MuxOptions, 'onStream' | 'onCall'>> & Pick<MuxOptions, 'onStream' | 'onCall'>;
   readonly #streams = new Map<number, Stream>();
+  /** Ours, by id. */
+  readonly #calls = new Map<number, Deferred<Buffer>>();
+  #lastCallId = 0;
+  /** The other side's that we have not answered. */
+  #answering = 0;
   readonly #closed = new Deferred<void>();
   #nextId: number;
   #lastPeerId = 0;
@@ -92,6 +109,27 @@ export class Mux {
     return stream;
   }
 
+  /** What waits in this process to be sent. */
+  get bufferedBytes(): number {
+    return this.#options.channel.bufferedBytes ?? 0;
+  }
+
+  /** Whether a call would be sent now. */
+  get mayCall(): boolean {
+    return !this.#over && this.#calls.size < callsMax;
+  }
+
+  /** Asks what one message says and one message answers. @throws StreamClosedError, also when there are too many calls */
+  call(request: Buffer): Promise<Buffer> {
+    if (!this.mayCall) return Promise.reject(new StreamClosedError(this.#over ? 'the connection is closed' : `too many calls: ${callsMax} are not answered`));
+    do this.#lastCallId = this.#lastCallId === lastId ? 1 : this.#lastCallId + 1;
+    while (this.#calls.has(this.#lastCallId));
+    const answer = new Deferred<Buffer>();
+    this.#calls.set(this.#lastCallId, answer);
+    this.#send(frameTypes.call, this.#lastCallId, request);
+    return answer.promise;
+  }
+
   close(): void {
     if (this.#over) return;
     this.#options.channel.close();
@@ -122,6 +160,8 @@ export class Mux {
     const type = message.readUInt8(0);
     const id = message.readUInt32BE(1);
     const payload = message.subarray(headerBytes);
+    if (type === frameTypes.call) return this.#called(id, payload);
+    if (type === frameTypes.answer) return this.#answered(id, payload);
     if (type === frameTypes.open) return this.#opened(id, payload);
     const stream = this.#streams.get(id);
     if (!stream) {
@@ -129,6 +169,23 @@ export class Mux {
       return;
     }
     if (!this.#deliver(stream, type, payload)) this.close();
+  }
+
+  #called(id: number, request: Buffer): void {
+    const { onCall } = this.#options;
+    if (!onCall || this.#answering >= callsMax) return this.close();
+    this.#answering++;
+    void onCall(request).then((answer) => {
+      this.#answering--;
+      this.#send(frameTypes.answer, id, answer);
+    });
+  }
+
+  #answered(id: number, payload: Buffer): void {
+    const call = this.#calls.get(id);
+    if (!call) return this.close();
+    this.#calls.delete(id);
+    call.resolve(payload);
   }
 
   /** False when the frame breaks the rules. */
@@ -171,6 +228,8 @@ export class Mux {
     if (this.#over) return;
     this.#over = true;
     for (const stream of [...this.#streams.values()]) stream.finish(new StreamClosedError('the connection closed'));
+    for (const call of this.#calls.values()) call.reject(new StreamClosedError('the connection closed'));
+    this.#calls.clear();
     this.#closed.resolve();
   }
 }
@@ -189,6 +248,7 @@ class Stream implements MuxStream {
   #credit: number;
   #creditArrived = new Deferred<void>();
   #lastWrite: Promise<void> = Promise.resolve();
+  #writesWaiting = 0;
   #endSent = false;
 
   /** What has arrived and nobody has taken. */
@@ -212,9 +272,19 @@ class Stream implements MuxStream {
     return this.#closed.promise;
   }
 
+  writeNow(data: Buffer): boolean {
+    if (data.length === 0) return true;
+    if (this.#writesWaiting > 0 || this.#over || this.#endSent || data.length > this.#credit || data.length > dataFrameBytesMax) return false;
+    this.#credit -= data.length;
+    this.#link.send('data', data);
+    return true;
+  }
+
   write(data: Buffer): Promise<void> {
+    if (this.writeNow(data)) return Promise.resolve();
+    this.#writesWaiting++;
     // One after the other, so that two writes that both wait for credit do not mix their bytes.
-    const write = this.#lastWrite.then(() => this.#write(data));
+    const write = this.#lastWrite.then(() => this.#write(data)).finally(() => this.#writesWaiting--);
     this.#lastWrite = write.catch(() => undefined);
     return write;
   }

@@ -5,7 +5,7 @@ import type { Duplex } from 'node:stream';
 import { WebSocketServer, type WebSocket } from 'ws';
 import { ApiError, badRequest } from '../../api/errors.js';
 import { nodeKind } from '../../api/node.js';
-import { tunnelProtocol } from '../../api/protocol.js';
+import { tunnelProtocol, tunnelRequestsProtocol } from '../../api/protocol.js';
 import type { Clock } from '../../lib/clock.js';
 import type { Logger } from '../../lib/log.js';
 import type { MessageChannel } from '../../lib/mux.js';
@@ -15,6 +15,7 @@ import { toApiError } from './errors.js';
 import { splitUrl } from './node-http.js';
 import { parsePath } from './route.js';
 import { refuse } from './streams/raw-reply.js';
+import { TunnelRequests } from './tunnel-requests.js';
 import type { Tunnels } from './tunnels.js';
 
 /** A connection that has not answered for this long is dead, whatever TCP thinks. */
@@ -22,7 +23,7 @@ const pingEveryMs = 10_000;
 const messageBytesMax = 1024 * 1024;
 
 export interface TunnelServerOptions {
-  handler: Pick<Handler, 'admit'>;
+  handler: Pick<Handler, 'admit' | 'handle'>;
   tunnels: Tunnels;
   clock: Clock;
   logger: Logger;
@@ -34,7 +35,7 @@ export class TunnelServer {
     noServer: true,
     maxPayload: messageBytesMax,
     perMessageDeflate: false,
-    handleProtocols: (protocols) => (protocols.has(tunnelProtocol) ? tunnelProtocol : false),
+    handleProtocols: (protocols) => [tunnelRequestsProtocol, tunnelProtocol].find((known) => protocols.has(known)) ?? false,
   });
 
   constructor(options: TunnelServerOptions) {
@@ -48,10 +49,13 @@ export class TunnelServer {
     try {
       const nodeName = tunnelNode(request);
       handler.admit(user, request.headers as Record<string, string | undefined>, { verb: 'get', kind: nodeKind, name: nodeName, subresource: 'tunnel' });
-      if (!(request.headers['sec-websocket-protocol'] ?? '').split(',').some((protocol) => protocol.trim() === tunnelProtocol)) {
-        throw badRequest(`the tunnel speaks the WebSocket subprotocol ${tunnelProtocol}`);
+      if (!(request.headers['sec-websocket-protocol'] ?? '').split(',').some((protocol) => [tunnelProtocol, tunnelRequestsProtocol].includes(protocol.trim()))) {
+        throw badRequest(`the tunnel speaks the WebSocket subprotocols ${tunnelRequestsProtocol} and ${tunnelProtocol}`);
       }
-      this.#webSockets.handleUpgrade(request, socket, head, (webSocket) => tunnels.connect(nodeName, channelOf(webSocket, clock)));
+      this.#webSockets.handleUpgrade(request, socket, head, (webSocket) => {
+        const requests = webSocket.protocol === tunnelRequestsProtocol ? new TunnelRequests({ handler, user, clock }) : undefined;
+        tunnels.connect(nodeName, channelOf(webSocket, clock), requests);
+      });
     } catch (error) {
       refuse(socket, toApiError(error, { requestId: '', method: 'GET', path: splitUrl(request.url ?? '').path }, logger).toStatus(), clock);
     }
@@ -72,24 +76,35 @@ function tunnelNode(request: IncomingMessage): string {
 }
 
 function channelOf(webSocket: WebSocket, clock: Clock): MessageChannel {
+  // What goes over it in both directions shows both sides that it lives; only a silent one is pinged.
   let heard = true;
-  const ping = (): void => {
-    if (!heard) return webSocket.terminate();
-    heard = false;
-    webSocket.ping();
-    timer = clock.timer(pingEveryMs, ping, { unref: true });
+  let said = false;
+  let answered = true;
+  const look = (): void => {
+    if (!heard && !answered) return webSocket.terminate();
+    if (!heard || !said) {
+      answered = false;
+      webSocket.ping();
+    }
+    heard = said = false;
+    timer = clock.timer(pingEveryMs, look, { unref: true });
   };
-  let timer = clock.timer(pingEveryMs, ping, { unref: true });
-  webSocket.on('pong', () => (heard = true));
+  let timer = clock.timer(pingEveryMs, look, { unref: true });
+  webSocket.on('pong', () => (answered = true));
   webSocket.on('close', () => timer.cancel());
   webSocket.on('error', () => webSocket.terminate());
   return {
-    send: (message) => webSocket.send(message, { binary: true }),
+    send: (message) => {
+      said = true;
+      webSocket.send(message, binary);
+    },
     onMessage: (handler) => webSocket.on('message', (data: Buffer) => {
-      heard = true;
+      heard = answered = true;
       handler(data);
     }),
     onClose: (handler) => webSocket.on('close', handler),
     close: () => webSocket.close(),
   };
 }
+
+const binary = { binary: true };

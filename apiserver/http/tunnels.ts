@@ -4,6 +4,7 @@ import { ApiError } from '../../api/errors.js';
 import type { TunnelRequest } from '../../api/protocol.js';
 import { Mux, type MessageChannel, type MuxStream } from '../../lib/mux.js';
 import type { Logger } from '../../lib/log.js';
+import type { TunnelRequests } from './tunnel-requests.js';
 
 export class Tunnels {
   readonly #byNode = new Map<string, Mux>();
@@ -16,14 +17,22 @@ export class Tunnels {
     this.#changed = options.onChange ?? (() => {});
   }
 
-  /** The agent of a node is at the other end of `channel`. A newer connection of the same node replaces the older. */
-  connect(nodeName: string, channel: MessageChannel): void {
+  /**
+   * The agent of a node is at the other end of `channel`. A newer connection of the same node replaces the older.
+   * @param requests answers what the agent asks over it, where the channel's protocol has that
+   */
+  connect(nodeName: string, channel: MessageChannel, requests?: TunnelRequests): void {
     this.#byNode.get(nodeName)?.close();
-    const mux = new Mux({ channel, initiator: true });
+    const mux = new Mux({
+      channel,
+      initiator: true,
+      ...(requests ? { onCall: (message) => requests.call(message), onStream: (stream, message) => void requests.stream(stream, message) } : {}),
+    });
     this.#byNode.set(nodeName, mux);
     this.#changed(this.#byNode.size);
     this.#logger.info('The agent of a node has connected its tunnel; logs of its tasks can be read, and commands run beside them.', { node: nodeName });
     void mux.closed.then(() => {
+      requests?.closed();
       if (this.#byNode.get(nodeName) !== mux) return;
       this.#byNode.delete(nodeName);
       this.#changed(this.#byNode.size);

@@ -41,10 +41,11 @@ export async function agent(session: Session, options: AgentOptions): Promise<nu
   const capacity = parseCapacity(options.capacity);
   const access = await loadKubeConfig({ path: options.kubeconfig });
   const dataDir = resolve(options.dataDir ?? join('.taskplane/agents', nodeName));
-  const transport = new HttpsTransport({ access, userAgent: `taskplane-agent/${version}` });
+  const userAgent = `taskplane-agent/${version}`;
+  const transport = new HttpsTransport({ access, userAgent });
   try {
     mkdirSync(dataDir, { recursive: true, mode: 0o700 });
-    await runAgent({ transport, access, nodeName, labels, capacity, dataDir, stopTasksOnExit: options.stopTasksOnExit ?? false, version: `v${version}`, clock, random, logger: createLogger({ level: options.logLevel }) }, signal);
+    await runAgent({ transport, access, userAgent, nodeName, labels, capacity, dataDir, stopTasksOnExit: options.stopTasksOnExit ?? false, version: `v${version}`, clock, random, logger: createLogger({ level: options.logLevel }) }, signal);
   } catch (error) {
     throw startFailure(error, { listen: '', dataDir });
   } finally {

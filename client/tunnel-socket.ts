@@ -1,7 +1,7 @@
-// web-socket.ts: the agent's connection to the API server, as the channel that its tunnel runs over.
+// tunnel-socket.ts: an agent's connection to the API server, as the channel that its tunnel runs over.
 
 import WebSocket from 'ws';
-import { tunnelProtocol } from '../api/protocol.js';
+import { tunnelProtocol, tunnelRequestsProtocol } from '../api/protocol.js';
 import type { Clock } from '../lib/clock.js';
 import type { MessageChannel } from '../lib/mux.js';
 
@@ -16,14 +16,20 @@ export interface TunnelAccess {
   tlsServerName?: string;
 }
 
+export interface TunnelChannel extends MessageChannel {
+  /** Whether the server takes the agent's own requests over it. */
+  readonly takesRequests: boolean;
+}
+
+/** The server says something every 10 s; who has heard nothing for so long has a dead connection, whatever TCP thinks. */
 const silenceMsMax = 30_000;
 
 /** @throws Error when the server cannot be reached or refuses */
-export function dialWebSocket(access: TunnelAccess, nodeName: string, clock: Clock): (signal: AbortSignal) => Promise<MessageChannel> {
+export function dialTunnel(access: TunnelAccess, nodeName: string, clock: Clock): (signal: AbortSignal) => Promise<TunnelChannel> {
   const url = `${access.server.replace(/^http/, 'ws').replace(/\/+$/, '')}/api/v1/nodes/${encodeURIComponent(nodeName)}/tunnel`;
   return (signal) =>
     new Promise((resolve, reject) => {
-      const webSocket = new WebSocket(url, tunnelProtocol, {
+      const webSocket = new WebSocket(url, [tunnelRequestsProtocol, tunnelProtocol], {
         perMessageDeflate: false,
         handshakeTimeout: 10_000,
         ...(access.ca ? { ca: access.ca } : {}),
@@ -34,12 +40,14 @@ export function dialWebSocket(access: TunnelAccess, nodeName: string, clock: Clo
       });
       const abort = (): void => webSocket.terminate();
       signal.addEventListener('abort', abort, { once: true });
-      // The server pings every 10 s; without that the connection is dead, whatever TCP thinks.
-      const hear = (): void => {
-        silence.cancel();
-        silence = clock.timer(silenceMsMax, abort, { unref: true });
+      let heard = true;
+      const hear = (): void => void (heard = true);
+      const look = (): void => {
+        if (!heard) return abort();
+        heard = false;
+        silence = clock.timer(silenceMsMax, look, { unref: true });
       };
-      let silence = clock.timer(silenceMsMax, abort, { unref: true });
+      let silence = clock.timer(silenceMsMax, look, { unref: true });
       webSocket.on('ping', hear);
       webSocket.on('message', hear);
       webSocket.on('close', () => {
@@ -52,9 +60,15 @@ export function dialWebSocket(access: TunnelAccess, nodeName: string, clock: Clo
     });
 }
 
-function channelOf(webSocket: WebSocket): MessageChannel {
+const binary = { binary: true };
+
+function channelOf(webSocket: WebSocket): TunnelChannel {
   return {
-    send: (message) => webSocket.send(message, { binary: true }),
+    takesRequests: webSocket.protocol === tunnelRequestsProtocol,
+    get bufferedBytes() {
+      return webSocket.bufferedAmount;
+    },
+    send: (message) => webSocket.send(message, binary),
     onMessage: (handler) => webSocket.on('message', (data: Buffer) => handler(data)),
     onClose: (handler) => webSocket.on('close', handler),
     close: () => webSocket.close(),

@@ -1,0 +1,153 @@
+// tunnel-requests.ts: an agent's own requests, over its tunnel (api/tunnel-message.ts). They go through the same handler as those that come over
+// HTTP, as the user whose certificate opened the tunnel.
+
+import { ApiError, badRequest } from '../../api/errors.js';
+import { decodeMessage, encodeMessage, isRequestHead, type TunnelRequestHead } from '../../api/tunnel-message.js';
+import type { Clock } from '../../lib/clock.js';
+import type { MuxStream } from '../../lib/mux.js';
+import type { Handler } from '../handler.js';
+import type { User } from '../resources/service.js';
+import { errorReply } from './errors.js';
+import type { ReplyOutput, ServerReply, ServerRequest } from './message.js';
+import { splitUrl } from './node-http.js';
+
+/** A stream that has ended has this long to reach its reader, who must not keep it in memory. */
+const endingMsMax = 10_000;
+
+export interface TunnelRequestsOptions {
+  handler: Pick<Handler, 'handle'>;
+  /** Whose certificate opened the tunnel. */
+  user: User | undefined;
+  clock: Clock;
+}
+
+export class TunnelRequests {
+  readonly #handler: Pick<Handler, 'handle'>;
+  readonly #user: User | undefined;
+  readonly #clock: Clock;
+  /** Aborts when the tunnel has closed: whoever asked has gone. */
+  readonly #gone = new AbortController();
+
+  constructor(options: TunnelRequestsOptions) {
+    this.#handler = options.handler;
+    this.#user = options.user;
+    this.#clock = options.clock;
+  }
+
+  closed(): void {
+    this.#gone.abort();
+  }
+
+  /** The whole answer in one message. Never rejects. */
+  async call(message: Buffer): Promise<Buffer> {
+    const reply = await this.#answer(message, this.#gone.signal);
+    const { body } = reply;
+    if (typeof body !== 'function') return encodeReply(reply, body);
+    // Made bit by bit, as its reader takes it: in one piece it would all be held.
+    const refusal = errorReply(badRequest('what is asked for is a stream; open one'));
+    return encodeReply(refusal, refusal.body as string);
+  }
+
+  /** The answer as the bytes of the stream. Never rejects. */
+  async stream(stream: MuxStream, message: Buffer): Promise<void> {
+    const gone = new AbortController();
+    void stream.closed.then(() => gone.abort());
+    const reply = await this.#answer(message, gone.signal);
+    const output = new StreamOutput(stream, gone.signal, this.#clock);
+    const { body } = reply;
+    if (typeof body !== 'function') {
+      output.write(encodeReply(reply, body));
+      output.end();
+      return;
+    }
+    output.write(encodeReply(reply, ''));
+    try {
+      await body(output);
+    } catch {
+      stream.reset('the answer broke off');
+    }
+  }
+
+  #answer(message: Buffer, signal: AbortSignal): Promise<ServerReply> {
+    const read = readMessage(message);
+    if (!read) return Promise.resolve(errorReply(badRequest('the message is not a request')));
+    return this.#handler.handle(new TunnelRequest(read.head, read.body, this.#user, signal));
+  }
+}
+
+function readMessage(message: Buffer): { head: TunnelRequestHead; body: Buffer } | undefined {
+  try {
+    const read = decodeMessage(message);
+    return read && isRequestHead(read.head) ? { head: read.head, body: read.body } : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function encodeReply({ status, headers }: ServerReply, body: string | Buffer): Buffer {
+  return encodeMessage({ status, headers }, body);
+}
+
+class TunnelRequest implements ServerRequest {
+  readonly method: string;
+  readonly path: string;
+  readonly query: URLSearchParams;
+  readonly headers: ServerRequest['headers'];
+
+  constructor(
+    head: TunnelRequestHead,
+    private readonly body: Buffer,
+    readonly user: User | undefined,
+    readonly signal: AbortSignal,
+  ) {
+    const { path, query } = splitUrl(head.url);
+    this.method = head.method;
+    this.path = path;
+    this.query = query;
+    this.headers = head.headers;
+  }
+
+  readBody(bytesMax: number): Promise<Buffer> {
+    if (this.body.length <= bytesMax) return Promise.resolve(this.body);
+    return Promise.reject(new ApiError('RequestEntityTooLarge', `the body of the request is too large: at most ${bytesMax} bytes are allowed`));
+  }
+}
+
+/** What the stream has no credit for waits here. */
+class StreamOutput implements ReplyOutput {
+  #waitingBytes = 0;
+  #waiting: Promise<void> = Promise.resolve();
+
+  constructor(
+    private readonly stream: MuxStream,
+    readonly signal: AbortSignal,
+    private readonly clock: Clock,
+  ) {}
+
+  get bufferedBytes(): number {
+    return this.#waitingBytes;
+  }
+
+  write(chunk: string | Buffer): void {
+    const bytes = typeof chunk === 'string' ? Buffer.from(chunk) : chunk;
+    if (this.signal.aborted || this.stream.writeNow(bytes)) return;
+    this.#waitingBytes += bytes.length;
+    this.#waiting = this.stream.write(bytes).then(
+      () => void (this.#waitingBytes -= bytes.length),
+      () => undefined,
+    );
+  }
+
+  drained(): Promise<void> {
+    return this.#waiting;
+  }
+
+  end(): void {
+    if (this.#waitingBytes === 0) return this.stream.end();
+    const timer = this.clock.timer(endingMsMax, () => this.stream.reset('what was sent has not been read in time'), { unref: true });
+    void this.#waiting.then(() => {
+      timer.cancel();
+      this.stream.end();
+    });
+  }
+}
