@@ -17,6 +17,7 @@
 // A finished task stays finished. A report counts only if it names the task's uid and current binding, and an attempt
 // no older than the current one: whatever else still runs somewhere is a leftover, and its agent is told to stop it.
 
+import { deepFreeze } from '../lib/deep-freeze.js';
 import { withCondition } from './conditions.js';
 import { timestamp, type Condition } from './meta.js';
 import { attemptsMax, attemptsUsed, isFinished, type Task, type TaskPhase, type TaskStatus } from './task.js';
@@ -63,11 +64,16 @@ const disruptionTarget = 'DisruptionTarget';
 
 export type Refusal = { refused: string };
 
+let lastInitial: { readonly time: string; readonly status: TaskStatus } | undefined;
+
+/** Frozen, and the same for all tasks of one second: thousands of pending tasks share it. */
 export function initialStatus(now: number): TaskStatus {
-  return {
-    phase: 'Pending',
-    conditions: withCondition(undefined, { type: 'Scheduled', status: 'False', reason: 'Pending', message: 'waiting for the scheduler' }, now),
-  };
+  const time = timestamp(now);
+  if (lastInitial?.time !== time) {
+    const conditions = withCondition(undefined, { type: 'Scheduled', status: 'False', reason: 'Pending', message: 'waiting for the scheduler' }, now);
+    lastInitial = { time, status: deepFreeze({ phase: 'Pending', conditions }) };
+  }
+  return lastInitial.status;
 }
 
 /**
@@ -79,16 +85,15 @@ export function boundTo(task: Task, nodeName: string, now: number, hostIP?: stri
   if (task.metadata.deletionTimestamp) return { refused: 'the task is being deleted' };
   if (status.nodeName) return { refused: `the task is already bound to node ${status.nodeName}` };
   if ((status.phase ?? 'Pending') !== 'Pending') return { refused: `the task is ${status.phase}` };
-  return {
-    ...withoutAttempt(status),
-    phase: 'Scheduled',
-    nodeName,
-    ...(hostIP ? { hostIP } : {}),
-    bindings: (status.bindings ?? 0) + 1,
-    attempt: (status.attempt ?? 0) + 1,
-    scheduledTime: timestamp(now),
-    conditions: withCondition(withoutCondition(status.conditions, disruptionTarget), { type: 'Scheduled', status: 'True', reason: 'Bound', message: `bound to node ${nodeName}` }, now),
-  };
+  const next = withoutAttempt(status);
+  next.phase = 'Scheduled';
+  next.nodeName = nodeName;
+  if (hostIP) next.hostIP = hostIP;
+  next.bindings = (status.bindings ?? 0) + 1;
+  next.attempt = (status.attempt ?? 0) + 1;
+  next.scheduledTime = timestamp(now);
+  next.conditions = withCondition(withoutCondition(status.conditions, disruptionTarget), { type: 'Scheduled', status: 'True', reason: 'Bound', message: `bound to node ${nodeName}` }, now);
+  return next;
 }
 
 /** The scheduler says why the task stays pending. Undefined when that is said already. */
@@ -110,19 +115,16 @@ export function reported(task: Task, nodeName: string, report: TaskReport, now: 
   if (isFinished(task)) return { refused: `the task has finished: ${status.phase}` };
   // Of an attempt that is news to us, nothing holds that was told of the one before.
   const isLater = report.attempt > (status.attempt ?? 0);
-  const current = isLater ? { ...withoutAttempt(status), attempt: report.attempt } : status;
-  if (report.phase === 'Evicted') return afterEviction({ ...task, status: current }, report, now);
+  const current = (): TaskStatus => (isLater ? { ...withoutAttempt(status), attempt: report.attempt } : status);
+  if (report.phase === 'Evicted') return afterEviction({ ...task, status: current() }, report, now);
   if (report.phase === 'Lost') {
-    const told = { ...current, ...pick(report, ['firstStartTime', 'startTime']) };
+    const told = { ...current(), ...pick(report, ['firstStartTime', 'startTime']) };
     return afterLoss({ ...task, status: told }, report.reason ?? 'Lost', report.message ?? 'the process is gone and nobody saw how it ended', now);
   }
-  const kept = isLater ? current : withoutEnd(status);
-  const next: TaskStatus = {
-    ...kept,
-    phase: report.phase,
-    attempt: report.attempt,
-    ...pick(report, ['firstStartTime', 'startTime', 'finishTime', 'exitCode', 'signal', 'reason', 'message', 'usage', 'lastAttempt']),
-  };
+  const next = isLater ? withoutAttempt(status) : withoutEnd(status);
+  next.attempt = report.attempt;
+  next.phase = report.phase;
+  pickInto(next, report, reportedFields);
   next.conditions = phaseConditions(next, status.conditions, now);
   return next;
 }
@@ -239,19 +241,35 @@ function endedAttempt(status: TaskStatus): NonNullable<TaskStatus['lastAttempt']
   };
 }
 
-/** The status without what belongs to the end of an attempt: a report says all of that anew. */
+/** What a report says of the current attempt. */
+const reportedFields = ['firstStartTime', 'startTime', 'finishTime', 'exitCode', 'signal', 'reason', 'message', 'usage', 'lastAttempt'] as const;
+
+/** What belongs to the end of an attempt: a report says all of that anew. */
+const endFields: ReadonlySet<string> = new Set<keyof TaskStatus>(['finishTime', 'exitCode', 'signal', 'reason', 'message']);
+const attemptFields: ReadonlySet<string> = new Set([...endFields, ...(['startTime', 'usage'] satisfies (keyof TaskStatus)[])]);
+
+/** A copy without what belongs to the end of an attempt. */
 function withoutEnd(status: TaskStatus): TaskStatus {
-  const { finishTime: _f, exitCode: _e, signal: _s, reason: _r, message: _m, ...kept } = status;
-  return kept;
+  return without(status, endFields);
 }
 
 function withoutAttempt(status: TaskStatus): TaskStatus {
-  const { startTime: _s, usage: _u, ...kept } = withoutEnd(status);
+  return without(status, attemptFields);
+}
+
+/** Key by key: several times faster than taking fields out of a spread, and this is done for every report. */
+function without(status: TaskStatus, left: ReadonlySet<string>): TaskStatus {
+  const kept: Record<string, unknown> = {};
+  for (const key in status) if (!left.has(key)) kept[key] = status[key as keyof TaskStatus];
   return kept;
 }
 
 function pick<T extends object, K extends keyof T>(from: T, keys: readonly K[]): Pick<T, K> {
   const picked: Partial<T> = {};
-  for (const key of keys) if (from[key] !== undefined) picked[key] = from[key];
+  pickInto(picked, from, keys);
   return picked as Pick<T, K>;
+}
+
+function pickInto<T extends object, K extends keyof T>(to: Partial<Record<K, T[K]>>, from: T, keys: readonly K[]): void {
+  for (const key of keys) if (from[key] !== undefined) to[key] = from[key];
 }

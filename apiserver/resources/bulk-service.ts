@@ -3,6 +3,7 @@
 // Many objects in one request. Items are offered to the store a few milliseconds' worth in each turn, so that they share its
 // commits and nobody else waits for all of them; each has its own outcome, in the order of the request.
 
+import { dequal } from 'dequal';
 import { ApiError, badRequest, conflict, notFound } from '../../api/errors.js';
 import type { KindDefinition } from '../../api/kind.js';
 import type { KubeObject } from '../../api/meta.js';
@@ -21,7 +22,7 @@ import type { Mutated, Mutator, Plan, Step } from './mutator.js';
 import type { ObjectCache } from './object-cache.js';
 import { objectStoreKey } from './registry-keys.js';
 import type { Caller, WriteOptions } from './service.js';
-import { settled } from './update.js';
+import { isDone } from './update.js';
 
 const taskKind = taskDefinition as unknown as KindDefinition;
 const defaultNamespace = 'default';
@@ -129,7 +130,7 @@ export class BulkService {
       if (status === undefined) return { do: 'nothing', sure: true };
       if ('refused' in status) throw conflict(taskKind, name, status.refused);
       const successor: Task = { ...task, status };
-      return instead?.(successor) ?? settled(taskKind, task, successor);
+      return instead?.(successor) ?? settledStatus(task, successor);
     };
     return this.options.mutator.mutate({ kind: taskKind, name, key: objectStoreKey(taskKind, name, namespace) }, plan);
   }
@@ -162,6 +163,12 @@ export class BulkService {
     if (items.length > 0) await all.promise;
     return told;
   }
+}
+
+/** As settled, of two tasks that differ in their status at most. */
+function settledStatus(task: Task, successor: Task): Step {
+  if (isDone(taskKind, successor)) return { do: 'remove' };
+  return dequal(successor.status, task.status) ? { do: 'nothing' } : { do: 'write', object: successor };
 }
 
 const updated = ({ resourceVersion }: Mutated): BulkOutcome => ({ code: 200, resourceVersion });
