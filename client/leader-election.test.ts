@@ -123,6 +123,19 @@ describe('leader election', () => {
     expect(time.pendingTimers).toBe(0);
   });
 
+  it.each([1, 2, 3, 4])('follows a dead leader a lease after its last renewal, and at most an eighth more (seed %i)', async (seed) => {
+    const { time, leading, candidate } = world();
+    const a = candidate('a', { seed });
+    await time.advance(100);
+    const b = candidate('b', { seed });
+    await time.advance(20_000 + seed * 300);
+    a.transport.partition();
+    await time.advance(11_300);
+    expect([...leading]).toEqual(['b']);
+    await a.end();
+    await b.end();
+  });
+
   it('does not take over from a run of the same process that may still be there', async () => {
     const { time, server, leading, candidate } = world();
     server.lease = { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', metadata: { name: 'l', resourceVersion: '0' }, spec: { holderIdentity: 'a', leaseDurationSeconds: 10 } };

@@ -11,6 +11,7 @@ import { version } from '../version.js';
 export interface ControllersOptions {
   kubeconfig?: string;
   leaderElect: boolean;
+  leaderElectLeaseDurationSeconds: number;
   identity?: string;
   healthPort?: number;
   logLevel: LogLevel;
@@ -23,7 +24,7 @@ export async function controllers(session: Session, options: ControllersOptions)
   const transport = new HttpsTransport({ access, userAgent: `taskplane-controllers/${version}` });
   const identity = options.identity ?? `${hostname()}-${process.pid}`;
   try {
-    await runControllers({ transport, identity, leaderElect: options.leaderElect, ...(options.healthPort === undefined ? {} : { health: { port: options.healthPort } }), logger: createLogger({ level: options.logLevel }), clock, random }, signal);
+    await runControllers({ transport, identity, leaderElect: options.leaderElect, leaseDurationMs: options.leaderElectLeaseDurationSeconds * 1_000, ...(options.healthPort === undefined ? {} : { health: { port: options.healthPort } }), logger: createLogger({ level: options.logLevel }), clock, random }, signal);
   } finally {
     await transport.close();
   }

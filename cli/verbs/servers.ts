@@ -10,6 +10,8 @@ import type { KubeconfigOptions } from '../serve/kubeconfig.js';
 import { collect, examples, integer } from './options.js';
 
 const logLevel = (): Option => new Option('--log-level <level>', 'what to log, to standard error').choices(['debug', 'info', 'warn', 'error', 'silent']).default('info');
+/** client/leader-election.ts has the same in milliseconds; this file loads nothing that it need not. */
+const leaseSecondsDefault = 4;
 const etcdFlags = (command: Command): Command =>
   command
     .addOption(new Option('--etcd-servers <urls>', 'addresses of the etcd members, with commas between').helpGroup('Store:'))
@@ -55,6 +57,7 @@ export function addServerVerbs(program: Command, session: Session): void {
     .description('Runs the scheduler and the other controllers. Of any number of them one leads, and the others stand by.')
     .option('--kubeconfig <file>', 'credentials: controllers.kubeconfig in the data directory of the API server')
     .option('--no-leader-elect', 'lead without asking: only where nobody else can')
+    .option('--leader-elect-lease-duration-seconds <seconds>', 'a leader that is silent for so long is followed by another; 1 follows within 2 s, more rides out longer stalls', integer('--leader-elect-lease-duration-seconds', 1), leaseSecondsDefault)
     .option('--health-port <port>', 'serve /livez, /readyz and /metrics on this port of 127.0.0.1', integer('--health-port', 0))
     .option('--identity <name>', 'name in the election (default: host name and process id)')
     .addOption(logLevel())
