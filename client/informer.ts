@@ -63,6 +63,10 @@ export class Informer<T extends KubeObject> implements Service {
   #hasSynced = false;
   /** Where to watch from; undefined before the first list and after Expired. */
   #resourceVersion: string | undefined;
+  /** Who waits until the copy has come to a version. */
+  #awaited: { version: string; reached: Deferred<void> }[] = [];
+  /** Ends the watch that is under way, for another one. */
+  #watchAnew: AbortController | undefined;
 
   constructor(options: InformerOptions<T>) {
     this.#options = options;
@@ -83,6 +87,18 @@ export class Informer<T extends KubeObject> implements Service {
   /** resourceVersion up to which the copy is true, for tests and logs. */
   get resourceVersion(): string | undefined {
     return this.#resourceVersion;
+  }
+
+  /**
+   * Resolves when the copy shows all that was written up to `version`; not while the server cannot be reached. News tells only of
+   * this kind, and a broken connection tells nothing, so the server is asked.
+   */
+  reach(version: string): Promise<void> {
+    if (!isOlder(this.#resourceVersion, version)) return Promise.resolve();
+    const reached = new Deferred<void>();
+    this.#awaited.push({ version, reached });
+    this.#watchAnew?.abort();
+    return reached.promise;
   }
 
   /** @param key `namespace/name`, or `name` for kinds of no namespace (objectKey) */
@@ -126,6 +142,7 @@ export class Informer<T extends KubeObject> implements Service {
         const startedMs = clock.monotonic();
         await this.#watch(signal, () => reconnect.healthy());
         // A server that ends watches at once must not be asked in a tight loop.
+        if (this.#watchAnew?.signal.aborted) continue;
         if (clock.monotonic() - startedMs < 1_000) await sleep(clock, 500 + random.integer(500), signal);
       } catch (error) {
         if (signal.aborted) break;
@@ -151,6 +168,7 @@ export class Informer<T extends KubeObject> implements Service {
     assert(resourceVersion !== undefined, `a list of ${kind.plural} carries a resourceVersion`);
     this.#resourceVersion = resourceVersion;
     this.#replace(found);
+    this.#tellReached();
   }
 
   /** Takes a new list; tells the difference to the old one. */
@@ -185,7 +203,8 @@ export class Informer<T extends KubeObject> implements Service {
     const timeoutSeconds = watchSecondsMin + random.integer(watchSecondsMin);
     const hung = new AbortController();
     const deadline = clock.timer(timeoutSeconds * 1_000 + watchOvertimeMs, () => hung.abort());
-    const either = AbortSignal.any([signal, hung.signal]);
+    const anew = (this.#watchAnew = new AbortController());
+    const either = AbortSignal.any([signal, hung.signal, anew.signal]);
     try {
       const batches = client.watchBatches(kind, {
         namespace,
@@ -193,6 +212,7 @@ export class Informer<T extends KubeObject> implements Service {
         fieldSelector,
         resourceVersion: this.#resourceVersion,
         allowWatchBookmarks: true,
+        ...(this.#awaited.length > 0 ? { bookmarkFirst: true } : {}),
         timeoutSeconds,
         ...(metadataOnly ? { metadataOnly } : {}),
         ...(omitManagedFields ? { omitManagedFields } : {}),
@@ -202,10 +222,20 @@ export class Informer<T extends KubeObject> implements Service {
         if (signal.aborted) return;
         healthy();
         this.#apply(batch);
+        this.#tellReached();
+        // Another server, which is behind: ask again in a moment.
+        if (this.#awaited.length > 0 && batch.some(({ type }) => type === 'BOOKMARK')) return;
       }
     } finally {
       deadline.cancel();
     }
+  }
+
+  #tellReached(): void {
+    if (this.#awaited.length === 0) return;
+    const reached = this.#awaited.filter(({ version }) => !isOlder(this.#resourceVersion, version));
+    this.#awaited = this.#awaited.filter(({ version }) => isOlder(this.#resourceVersion, version));
+    for (const each of reached) each.reached.resolve();
   }
 
   #apply(batch: readonly WatchEvent<T>[]): void {

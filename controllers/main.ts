@@ -22,6 +22,7 @@ import type { Clock } from '../lib/clock.js';
 import type { Logger } from '../lib/log.js';
 import type { Random } from '../lib/random.js';
 import { runAll, type Service } from '../lib/service.js';
+import { caughtUp } from './caught-up.js';
 import { DefinitionCleaner } from './custom-resource-definition/controller.js';
 import { EventTtl } from './event-ttl/controller.js';
 import { withoutWords } from './event-ttl/plan.js';
@@ -128,7 +129,7 @@ function makeControllers(options: ControllersOptions, client: ApiClient, informe
   };
   return [
     ...Object.values(recorders),
-    new Scheduler({ ...common, tasks, nodes, recorder: recorders.scheduler, ...schedulerOptions }),
+    new Scheduler({ ...common, tasks, nodes, recorder: recorders.scheduler, ...(options.leaderElect ? { caughtUp: (signal) => caughtUp({ ...common, informers: [tasks, nodes] }, signal) } : {}), ...schedulerOptions }),
     new NodeLifecycle({ ...common, tasks, nodes, leases, recorder: recorders.nodes }),
     new TaintEviction({ ...common, tasks, nodes, recorder: recorders.taints }),
     new TaskDeadline({ ...common, tasks, recorder: recorders.tasks }),

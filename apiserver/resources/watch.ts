@@ -139,6 +139,8 @@ class Watch {
         yield;
       }
     }
+    // Who says that it wants no state wants to know when it has what it has missed.
+    if (this.query.sendInitialEvents === false && this.query.allowWatchBookmarks) this.#sendBookmark(this.#cache.revision);
   }
 
   #state(): readonly Entry[] {

@@ -42,6 +42,11 @@ export interface SchedulerOptions {
   tasks: Pick<Informer<Task>, 'get' | 'values' | 'synced' | 'onChanges'>;
   nodes: Pick<Informer<Node>, 'get' | 'values' | 'synced' | 'onChanges'>;
   recorder: Pick<EventRecorder, 'record'>;
+  /**
+   * Resolves when `tasks` and `nodes` show all that was written before the call. A new leader's copies may lag behind the last bindings
+   * of the one before: what it cannot see, it would give away a second time.
+   */
+  caughtUp?(signal: AbortSignal): Promise<void>;
   clock: Clock;
   random: Random;
   logger: Logger;
@@ -107,8 +112,9 @@ export class Scheduler implements Service {
 
   /** Runs once; a later leadership takes a new Scheduler. */
   async run(signal: AbortSignal): Promise<void> {
-    const { tasks, nodes, logger } = this.#options;
+    const { tasks, nodes, caughtUp, logger } = this.#options;
     await Promise.race([Promise.all([tasks.synced, nodes.synced]), aborted(signal)]);
+    if (!signal.aborted) await caughtUp?.(signal);
     if (signal.aborted) return;
     this.#intake.open();
     logger.info('the scheduler has started');
