@@ -138,6 +138,15 @@ export interface NodeLoadList {
   items: { name: string; ageMs: number; load: NodeLoad }[];
 }
 
+/** The same with ?form=digest: what is in use on each present node, in columns of equal length, without its tasks. For the scheduler, which asks every few seconds. */
+export interface NodeLoadDigest {
+  kind: 'NodeLoadDigest';
+  names: string[];
+  ageMs: number[];
+  cpuMilli: number[];
+  memoryBytes: number[];
+}
+
 /**
  * GET /api/v1/nodes/NAME/tunnel upgrades to a WebSocket of this subprotocol. Over it the server opens streams to the
  * agent (lib/mux.ts); each is opened with a TunnelRequest in JSON. The agent answers with bytes, or refuses by resetting

@@ -97,6 +97,7 @@ describe('the API server in process', () => {
     const presence = await send('POST', `${nodes}/n1/presence`, { session: 's', announce: true, load: { cpuMilli: 250, memoryBytes: 1024 * 1024, loadAverage: 0.1 } }, {}, agent);
     expect(presence.json).toEqual({ present: true, ttlMs: 8_000 });
     expect((await send('GET', '/apis/taskplane.dev/v1/nodeloads')).json.items).toMatchObject([{ name: 'n1', load: { cpuMilli: 250 } }]);
+    expect((await send('GET', '/apis/taskplane.dev/v1/nodeloads?form=digest')).json).toMatchObject({ names: ['n1'], cpuMilli: [250] });
     expect((await send('GET', '/apis/metrics.k8s.io/v1beta1/nodes/n1')).json).toMatchObject({ kind: 'NodeMetrics', usage: { cpu: '250m', memory: '1024Ki' } });
   });
 

@@ -9,7 +9,7 @@ import { ApiError, type Status } from '../api/errors.js';
 import type { KindDefinition } from '../api/kind.js';
 import { collectionPath, objectPath } from '../api/kinds.js';
 import type { KubeList, KubeObject } from '../api/meta.js';
-import type { BulkOutcome, BulkResult, NodeLoadList, PresenceRequest, PresenceResponse } from '../api/protocol.js';
+import type { BulkOutcome, BulkResult, NodeLoadDigest, NodeLoadList, PresenceRequest, PresenceResponse } from '../api/protocol.js';
 import { taskKind } from '../api/task.js';
 import { TransportError, type ApiRequest, type ApiResponse, type Transport } from '../api/transport.js';
 import { sleep, SystemClock, type Clock } from '../lib/clock.js';
@@ -194,6 +194,10 @@ export class ApiClient {
 
   async nodeLoads(): Promise<NodeLoadList> {
     return this.#json<NodeLoadList>({ method: 'GET', path: '/apis/taskplane.dev/v1/nodeloads' });
+  }
+
+  async nodeLoadDigest(): Promise<NodeLoadDigest> {
+    return this.#json<NodeLoadDigest>({ method: 'GET', path: '/apis/taskplane.dev/v1/nodeloads', query: { form: 'digest' } });
   }
 
   /** The output of a task as it arrives. @throws ApiError when there is none, TransportError */

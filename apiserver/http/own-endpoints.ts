@@ -29,7 +29,7 @@ import { streamRequestOf } from './streams/stream-request.js';
 export interface OwnEndpointsOptions {
   resources: ResourceService;
   bulk: Pick<BulkService, 'create' | 'bind' | 'unschedulable' | 'status' | 'recordEvents'>;
-  presence: Pick<PresenceService, 'present' | 'nodeLoads' | 'nodeMetrics' | 'nodeMetricsOf' | 'podMetrics'>;
+  presence: Pick<PresenceService, 'present' | 'nodeLoads' | 'nodeLoadDigest' | 'nodeMetrics' | 'nodeMetricsOf' | 'podMetrics'>;
   logs: Logs;
   evictor: Pick<Evictor, 'evict'>;
 }
@@ -83,11 +83,12 @@ export class OwnEndpoints {
   }
 
   #nodeLoads(request: ServerRequest): Endpoint {
-    const { method, path } = request;
+    const { method, path, query } = request;
+    const { presence } = this.#options;
     return {
       attributes: { verb: method.toLowerCase(), path },
       label: { verb: method.toLowerCase(), resource: 'nodeloads' },
-      run: () => (isRead(method) ? jsonReply(200, this.#options.presence.nodeLoads()) : Promise.reject(methodNotAllowed())),
+      run: () => (isRead(method) ? jsonReply(200, query.get('form') === 'digest' ? presence.nodeLoadDigest() : presence.nodeLoads()) : Promise.reject(methodNotAllowed())),
     };
   }
 

@@ -78,6 +78,7 @@ describe('PresenceService', () => {
     await cluster.presence.present('m1', { session: 's', announce: false, load });
     await cluster.clock.advance(3_000);
     expect(cluster.presence.nodeLoads()).toEqual({ kind: 'NodeLoadList', items: [{ name: 'm1', ageMs: 3_000, load }] });
+    expect(cluster.presence.nodeLoadDigest()).toEqual({ kind: 'NodeLoadDigest', names: ['m1'], ageMs: [3_000], cpuMilli: [load.cpuMilli], memoryBytes: [load.memoryBytes] });
     expect(cluster.presence.nodeMetricsOf('m1')).toEqual({
       kind: 'NodeMetrics', apiVersion: 'metrics.k8s.io/v1beta1', metadata: { name: 'm1', creationTimestamp: '2026-01-01T00:00:00Z' }, timestamp: '2026-01-01T00:00:00Z', window: '2s', usage: { cpu: '1500m', memory: '1024Ki' },
     });

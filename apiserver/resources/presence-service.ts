@@ -11,7 +11,7 @@ import { ApiError, notFound } from '../../api/errors.js';
 import { presenceNamespace, type Lease } from '../../api/lease.js';
 import { microTimestamp, timestamp, type KubeObject } from '../../api/meta.js';
 import { nodeKind, type Node } from '../../api/node.js';
-import type { NodeLoad, NodeLoadList, PresenceResponse } from '../../api/protocol.js';
+import type { NodeLoad, NodeLoadDigest, NodeLoadList, PresenceResponse } from '../../api/protocol.js';
 import type { Clock } from '../../lib/clock.js';
 import type { Logger } from '../../lib/log.js';
 import { forEachParallel } from '../../lib/parallel.js';
@@ -207,6 +207,18 @@ export class PresenceService {
       kind: 'NodeLoadList',
       items: [...this.#present()].map(([name, { load, loadAtMs }]) => ({ name, ageMs: Math.round(now - loadAtMs), load })),
     };
+  }
+
+  nodeLoadDigest(): NodeLoadDigest {
+    const now = this.#options.clock.monotonic();
+    const digest: NodeLoadDigest = { kind: 'NodeLoadDigest', names: [], ageMs: [], cpuMilli: [], memoryBytes: [] };
+    for (const [name, { load, loadAtMs }] of this.#present()) {
+      digest.names.push(name);
+      digest.ageMs.push(Math.round(now - loadAtMs));
+      digest.cpuMilli.push(load.cpuMilli);
+      digest.memoryBytes.push(load.memoryBytes);
+    }
+    return digest;
   }
 
   nodeMetrics(): NodeMetrics[] {

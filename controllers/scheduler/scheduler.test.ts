@@ -3,7 +3,7 @@ import { ApiError, notFound } from '../../api/errors.js';
 import type { KindDefinition } from '../../api/kind.js';
 import { objectKey, type KubeObject } from '../../api/meta.js';
 import type { Node } from '../../api/node.js';
-import { bulkPaths, type BindingBulk, type BulkOutcome, type NodeLoadList, type SchedulingBulk } from '../../api/protocol.js';
+import { bulkPaths, type BindingBulk, type BulkOutcome, type NodeLoadDigest, type NodeLoadList, type SchedulingBulk } from '../../api/protocol.js';
 import { boundTo, unschedulable } from '../../api/task-status.js';
 import { taskKind, type Task } from '../../api/task.js';
 import { TransportError } from '../../api/transport.js';
@@ -90,8 +90,9 @@ class Server {
     this.events.push({ name: object.metadata.name ?? '', reason, message });
   }
 
-  async nodeLoads(): Promise<NodeLoadList> {
-    return { kind: 'NodeLoadList', items: this.loads };
+  async nodeLoadDigest(): Promise<NodeLoadDigest> {
+    const { loads } = this;
+    return { kind: 'NodeLoadDigest', names: loads.map(({ name }) => name), ageMs: loads.map(({ ageMs }) => ageMs), cpuMilli: loads.map(({ load }) => load.cpuMilli), memoryBytes: loads.map(({ load }) => load.memoryBytes) };
   }
 
   async get<T extends KubeObject>(kind: KindDefinition<T>, name: string, namespace?: string): Promise<T> {
@@ -386,7 +387,7 @@ describe('the scheduler', () => {
 
   it('goes on when the loads cannot be had', async () => {
     const server = new Server();
-    server.nodeLoads = () => Promise.reject(new ApiError('ServiceUnavailable', 'not now'));
+    server.nodeLoadDigest = () => Promise.reject(new ApiError('ServiceUnavailable', 'not now'));
     server.nodes.set(makeNode('a'));
     start(server, { loadsMs: 1 });
     server.create(makeTask('t'));

@@ -19,7 +19,7 @@ import type { Random } from '../../lib/random.js';
 import { aborted, runAll, type Service } from '../../lib/service.js';
 import { Alarm, nextTurn } from './alarm.js';
 import { Binder } from './binder.js';
-import { SchedulerCore } from './core.js';
+import { SchedulerCore, type MeasuredLoad } from './core.js';
 import { Intake } from './intake.js';
 import { Rereader } from './rereader.js';
 import { Teller, type TellerLimits } from './teller.js';
@@ -37,7 +37,7 @@ export interface SchedulerLimits {
 export const defaultSchedulerLimits: SchedulerLimits = { batchMax: 1_000, requestsMax: 3, loadsMs: 2_000, teller: {} };
 
 export interface SchedulerOptions {
-  client: Pick<ApiClient, 'bulk' | 'get' | 'nodeLoads'>;
+  client: Pick<ApiClient, 'bulk' | 'get' | 'nodeLoadDigest'>;
   /** All tasks, in all namespaces. */
   tasks: Pick<Informer<Task>, 'get' | 'values' | 'synced' | 'onChanges'>;
   nodes: Pick<Informer<Node>, 'get' | 'values' | 'synced' | 'onChanges'>;
@@ -75,6 +75,8 @@ const picksPerLook = 4;
 const looksMax = 32;
 /** After this, what was placed is taken to show in the measured load (see Snapshot.nextSpan: between one and two spans). */
 const spanMs = 5_000;
+/** Of a large cluster loads are asked for less often: 20,000 nodes every 5 s. */
+const loadsMsPerNode = 0.25;
 /** Loads older than this say nothing. */
 const loadAgeMaxMs = 15_000;
 
@@ -172,11 +174,16 @@ export class Scheduler implements Service {
     const { client, clock, logger } = this.#options;
     let spanAt = clock.monotonic();
     let failures = 0;
+    let pauseMs = this.#limits.loadsMs;
     while (!signal.aborted) {
       try {
-        const { items } = await client.nodeLoads();
-        const fresh = items.filter((item) => item.ageMs <= loadAgeMaxMs);
-        this.#core.setLoads(fresh.map(({ name, load }) => ({ name, cpu: load.cpuMilli, memory: load.memoryBytes * 1000 })));
+        const { names, ageMs, cpuMilli, memoryBytes } = await client.nodeLoadDigest();
+        const loads: MeasuredLoad[] = [];
+        names.forEach((name, i) => {
+          if (ageMs[i]! <= loadAgeMaxMs) loads.push({ name, cpu: cpuMilli[i]!, memory: memoryBytes[i]! * 1000 });
+        });
+        this.#core.setLoads(loads);
+        pauseMs = Math.max(this.#limits.loadsMs, names.length * loadsMsPerNode);
         failures = 0;
       } catch (error) {
         if (++failures === 1) logger.warn('measured loads of nodes are not available; choosing nodes by requests alone until they are', { error });
@@ -185,7 +192,7 @@ export class Scheduler implements Service {
         spanAt = clock.monotonic();
         this.#core.snapshot.nextSpan();
       }
-      await sleep(clock, this.#limits.loadsMs, signal);
+      await sleep(clock, pauseMs, signal);
     }
   }
 }
