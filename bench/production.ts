@@ -20,7 +20,10 @@ export const allowedFlags: Readonly<Record<string, Allowed>> = {
     '--store': (value) => value === 'embedded' || value === 'etcd',
     '--presence-ttl-seconds': (value) => Number(value) <= presenceTtlSecondsDefault,
   },
-  controllers: { '--kubeconfig': true, '--identity': true, '--health-port': true },
+  controllers: {
+    '--kubeconfig': true, '--identity': true, '--health-port': true,
+    '--leader-elect-lease-duration-seconds': (value) => Number(value) >= 1,
+  },
   agent: { '--kubeconfig': true, '--node-name': true, '--data-dir': true, '--capacity': true, '--labels': true },
   dev: { '--listen': true, '--data-dir': true, '--agents': true, '--no-apply': true, '--store': (value) => value === 'embedded' },
   etcd: {
