@@ -1,24 +1,30 @@
 // hollow-agent.ts
 //
 // An agent without processes: it has a credential and connections of its own, registers its Node, keeps its presence and
-// follows the tasks that are bound to it, with the requests that a real agent makes, in its order. It starts nothing; told
-// that tasks last a while, it reports on them as if it had. It opens no tunnel: nobody reads the logs of what does not run.
+// follows the tasks that are bound to it, with the requests that a real agent makes, in its order, over the one connection that
+// such an agent has (docs/decisions/0012-one-connection-per-agent.md). It starts nothing; told that tasks last a while, it
+// reports on them as if it had.
 
 import { isReason } from '../api/errors.js';
 import { timestamp, type Condition } from '../api/meta.js';
 import { nodeKind, type Node, type Taint } from '../api/node.js';
+import type { PresenceResponse } from '../api/protocol.js';
 import { taskKind, type Task } from '../api/task.js';
-import type { Transport } from '../api/transport.js';
 import { ApiClient } from '../client/api-client.js';
+import { hedged } from '../client/hedge.js';
 import { Informer } from '../client/informer.js';
+import { TunnelTransport } from '../client/tunnel-transport.js';
 import { sleep, type Clock } from '../lib/clock.js';
 import { silentLogger } from '../lib/log.js';
 import type { Random } from '../lib/random.js';
+import type { HollowDialer } from './hollow-dialer.js';
 import { HollowTasks } from './hollow-tasks.js';
+import { HollowTransport } from './hollow-transport.js';
+import { keepHollowTunnel } from './hollow-tunnel.js';
 
 export interface HollowAgentOptions {
   readonly nodeName: string;
-  readonly transport: Transport;
+  readonly dialer: HollowDialer;
   readonly capacity: Readonly<Record<string, string>>;
   readonly labels: Readonly<Record<string, string>>;
   readonly taints: readonly Taint[];
@@ -34,19 +40,33 @@ export interface HollowAgentOptions {
 /** As the real agent: a presence is renewed four times in its time to live. */
 const renewalsPerTtl = 4;
 const ttlMsDefault = 8_000;
+const userAgent = 'taskplane-hollow-agent';
 
 export class HollowAgent {
   readonly #options: HollowAgentOptions;
+  readonly #tunnelled: TunnelTransport;
+  /** Over the tunnel, where it can. */
   readonly #client: ApiClient;
+  /** Over connections beside it. */
+  readonly #direct: ApiClient;
   readonly #session: string;
   readonly #tasks: HollowTasks | undefined;
 
   constructor(options: HollowAgentOptions) {
-    const { nodeName, transport, taskMs, clock, random, onSucceeded } = options;
+    const { nodeName, dialer, taskMs, clock, random, onSucceeded } = options;
     this.#options = options;
     this.#session = random.uuid();
-    this.#client = new ApiClient({ transport, userAgent: 'taskplane-hollow-agent', clock });
+    const fallback = new HollowTransport({ dialer, userAgent });
+    this.#tunnelled = new TunnelTransport({ fallback, userAgent, clock });
+    this.#client = new ApiClient({ transport: this.#tunnelled, clock });
+    this.#direct = new ApiClient({ transport: fallback, clock });
     if (taskMs !== undefined) this.#tasks = new HollowTasks({ nodeName, bulk: (path, body) => this.#client.bulk(path, body), lastMs: taskMs, clock, random, onSucceeded });
+  }
+
+  /** Keeps the connection until the signal aborts. */
+  connect(signal: AbortSignal): Promise<void> {
+    const { nodeName, dialer, clock, random } = this.#options;
+    return keepHollowTunnel({ nodeName, dialer, transport: this.#tunnelled, clock, random }, signal);
   }
 
   /**
@@ -92,13 +112,15 @@ export class HollowAgent {
     await sleep(clock, random.float() * periodMs, signal);
     while (!signal.aborted) {
       const start = clock.monotonic();
-      await this.#renew().catch(() => undefined);
+      await this.#renew(periodMs).catch(() => undefined);
       await sleep(clock, Math.max(0, periodMs - (clock.monotonic() - start)), signal);
     }
   }
 
-  async #renew(): Promise<void> {
-    const { present } = await this.#client.presence(this.#options.nodeName, { session: this.#session, announce: false, load: noLoad });
+  async #renew(patienceMs: number): Promise<void> {
+    const { nodeName, clock } = this.#options;
+    const renew = (client: ApiClient): Promise<PresenceResponse> => client.presence(nodeName, { session: this.#session, announce: false, load: noLoad });
+    const { present } = this.#tunnelled.connected ? await hedged({ first: () => renew(this.#client), second: () => renew(this.#direct), patienceMs, clock }) : await renew(this.#client);
     if (present) return;
     // It was late and is lost. It has nothing to stop, so it may say at once that it is back.
     await this.#register();

@@ -19,7 +19,6 @@ import { SystemRandom } from '../lib/random.js';
 import { agentCredentials } from './agent-certificates.js';
 import { HollowAgent } from './hollow-agent.js';
 import { HollowDialer } from './hollow-dialer.js';
-import { HollowTransport } from './hollow-transport.js';
 import { WallTime } from './wall-time.js';
 
 /** What differs between nodes: the node with number n has the n-th of them, in turn. */
@@ -79,7 +78,7 @@ export async function runHollowAgents(options: HollowAgentsOptions): Promise<voi
     const dialer = new HollowDialer({ server: servers[index % servers.length]!, key, cert: certificateOf(nodeName) });
     return new HollowAgent({
       nodeName,
-      transport: new HollowTransport({ dialer, userAgent: 'taskplane-hollow-agent' }),
+      dialer,
       capacity,
       labels,
       taints,
@@ -129,6 +128,7 @@ async function started(agent: HollowAgent): Promise<void> {
   // One signal for all would be slow with thousands of listeners.
   const { signal } = new AbortController();
   setMaxListeners(0, signal);
+  void agent.connect(signal);
   for (;;) {
     try {
       return await agent.start(signal);

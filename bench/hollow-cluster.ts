@@ -9,9 +9,10 @@ import type { TaskplaneProcesses } from '../lib/testing/taskplane-processes.js';
 import type { CaseContext } from './bench-case.js';
 import type { HollowAgentsOptions, HollowResult } from './hollow-agents.js';
 
-/** An agent needs about 0.1 MB here, and a process may open some thousand connections. */
+/** So that the processors of a larger machine are used, too. */
 const agentsPerProcess = 2_500;
-const registerMsMax = 300_000;
+/** Registering takes about 6 ms of each processor; a machine that others use takes longer. */
+const registerMsMax = { base: 60_000, perAgent: 30 };
 const main = fileURLToPath(new URL('../../dist/bench/main.js', import.meta.url));
 
 export type HollowClusterOptions = Pick<HollowAgentsOptions, 'capacity' | 'shapes' | 'taskMs'> & { count: number; prefix?: string; servers?: readonly string[] };
@@ -42,7 +43,7 @@ export async function startHollowCluster(context: CaseContext, processes: Taskpl
     return program;
   });
   tally.onRegistered = (registered) => context.progress(`${registered} of ${total} hollow agents are registered`);
-  await Promise.all(programs.map((program, index) => program.line(new RegExp(`^registered ${parts[index]!.count}$`), registerMsMax)));
+  await Promise.all(programs.map((program, index) => program.line(new RegExp(`^registered ${parts[index]!.count}$`), registerMsMax.base + total * registerMsMax.perAgent)));
   return {
     reached: (what, count) => tally.reached(what, count),
     async results() {

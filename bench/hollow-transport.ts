@@ -1,18 +1,14 @@
 // hollow-transport.ts
 //
-// The transport of a hollow agent: the same requests over the same kinds of connections as client/https-transport.ts (one that
-// is kept for requests, one for each stream, TLS with the agent's own certificate, the server's checked), without node:http,
-// whose part in a renewed presence is larger than all the rest. Thousands of agents share two cores with the server that is
-// measured.
+// What a hollow agent says beside its tunnel: the same requests over the same kinds of connections as client/https-transport.ts
+// (one that is kept for requests, one for each stream), without node:http, whose part in a request is larger than all the rest.
+// Thousands of agents share two cores with the server that is measured.
 
 import type { TLSSocket } from 'node:tls';
 import { TransportError, type ApiRequest, type ApiResponse, type ApiStream, type Transport } from '../api/transport.js';
 import { ChunkStream } from './chunk-stream.js';
 import type { HollowDialer } from './hollow-dialer.js';
 import { ResponseReader } from './response-reader.js';
-
-/** One for requests and one for the watch. */
-export const connectionsPerAgent = 2;
 
 interface Waiting {
   readonly request: ApiRequest;

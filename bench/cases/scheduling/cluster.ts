@@ -9,9 +9,9 @@ import { taskplanePath, type TaskplaneProcesses } from '../../../lib/testing/tas
 import { nodesReady } from '../../agents.js';
 import type { CaseContext } from '../../bench-case.js';
 import { countCpu } from '../../cpu.js';
-import { startHollowCluster, type HollowCluster } from '../../hollow-cluster.js';
 import type { NodeShape } from '../../hollow-agents.js';
-import { connectionsPerAgent } from '../../hollow-transport.js';
+import { connectionsPerAgent } from '../../hollow-channel.js';
+import { startHollowCluster, type HollowCluster } from '../../hollow-cluster.js';
 import { rounded } from '../../percentiles.js';
 import { within } from '../../tasks.js';
 import { capacityFor, descriptorsMaxIn, serversFor } from './capacity.js';
