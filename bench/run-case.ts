@@ -13,7 +13,6 @@ import { childrenOf } from './children.js';
 import { countCpu } from './cpu.js';
 import { fsyncMs, loadAverage } from './machine.js';
 import { watchProduction } from './production.js';
-import { within } from './tasks.js';
 
 export interface RunOptions {
   store: StoreName;
@@ -62,15 +61,19 @@ export async function runCase(benchCase: BenchCase, options: RunOptions): Promis
     afterwards: (cleanup) => void cleanups.push(cleanup),
   };
   const before = { fsyncMs: fsyncMs(clock), loadAverage: loadAverage() };
-  const interrupted = new Promise<never>((_, reject) => {
+  const ended = new Promise<never>((_, reject) => {
+    const timer = clock.timer(caseMsMax, () => reject(new Error(`the case took longer than ${caseMsMax / 1_000} s`)));
+    over.signal.addEventListener('abort', () => timer.cancel(), { once: true });
     options.signal.addEventListener('abort', () => reject(new Error('interrupted')), { once: true, signal: over.signal });
     if (options.signal.aborted) reject(new Error('interrupted'));
   });
   const asInProduction = watchProduction({ pid: process.pid, clock, signal: over.signal });
+  // Either may fail before the case has begun and somebody waits for it.
+  for (const early of [ended, asInProduction]) early.catch(() => undefined);
   const scratch = await ownScratch();
   try {
-    const running = within(clock, caseMsMax, `case ${benchCase.name}`, benchCase.run(context));
-    const measured = await Promise.race([running, interrupted, asInProduction.then(() => running)]);
+    const running = benchCase.run(context);
+    const measured = await Promise.race([running, ended, asInProduction.then(() => running)]);
     const whole = measured.details?.['cpuApiserver'] === undefined && counted ? await counted() : {};
     return { ...measured, details: { ...before, ...whole, ...measured.details } };
   } catch (error) {

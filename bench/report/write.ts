@@ -11,7 +11,8 @@ export const resultsFile = 'performance/results.jsonl';
 
 export function readKept(directory: string): Result[] {
   const path = join(directory, resultsFile);
-  return existsSync(path) ? parseResults(readFileSync(path, 'utf8'), path) : [];
+  const text = existsSync(path) ? readFileSync(path, 'utf8') : '';
+  return text === '' ? [] : parseResults(text, path);
 }
 
 /** What is kept of earlier and new results: of each case, store and size the newest run; cases that are no more are dropped. */
