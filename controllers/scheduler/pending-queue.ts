@@ -7,12 +7,14 @@
 //
 //   add ──► ready ── fits nowhere ──► parked ── a node that it may fit on was touched ──► ready
 //
-// What could help is found per constraints: a touched node matters to a group if it is allowed there and has room.
+// What could help is found per constraints: a touched node matters to a group if it is allowed there and has room. Parked
+// groups stand on shelves of about equal demands, so that a node without room for any of a shelf is done with all of it:
+// a change of a node costs the shelves that are, and the groups that may fit, not the backlog.
 
 import { allows, type Constraints } from './filter.js';
 import { IndexedHeap, type HeapItem } from './indexed-heap.js';
 import type { Demand } from './pick.js';
-import { cpuId, memoryId, type ResourceRequest } from './resources.js';
+import type { ResourceRequest } from './resources.js';
 import type { Snapshot } from './snapshot.js';
 
 /** What the order looks at. */
@@ -41,13 +43,18 @@ export class Group<T extends Waiting> implements HeapItem {
   }
 }
 
+/** Parked groups that ask for the same resources, of each within a factor of two. */
+interface Shelf<T extends Waiting> {
+  readonly groups: Set<Group<T>>;
+  readonly ids: readonly number[];
+  /** No group here asks for less of any. */
+  readonly least: number[];
+}
+
 /** Parked groups with the same constraints. */
 interface Lot<T extends Waiting> {
   readonly constraints: Constraints;
-  readonly groups: Set<Group<T>>;
-  /** No group here asks for less of cpu or of memory: nodes with less need no further look. */
-  leastCpu: number;
-  leastMemory: number;
+  readonly shelves: Map<string, Shelf<T>>;
 }
 
 export class PendingQueue<T extends Waiting> {
@@ -82,7 +89,7 @@ export class PendingQueue<T extends Waiting> {
 
   /** Groups that fit nowhere, in no particular order. */
   *parked(): IterableIterator<Group<T>> {
-    for (const lot of this.#parked.values()) yield* lot.groups;
+    for (const { shelves } of this.#parked.values()) for (const { groups } of shelves.values()) yield* groups;
   }
 
   add(task: T, demand: Demand): Group<T> {
@@ -126,10 +133,12 @@ export class PendingQueue<T extends Waiting> {
     this.#ready.remove(group);
     const { constraints, request } = group.demand;
     let lot = this.#parked.get(constraints.key);
-    if (!lot) this.#parked.set(constraints.key, (lot = { constraints, groups: new Set(), leastCpu: Infinity, leastMemory: Infinity }));
-    lot.groups.add(group);
-    lot.leastCpu = Math.min(lot.leastCpu, amountOf(request, cpuId));
-    lot.leastMemory = Math.min(lot.leastMemory, amountOf(request, memoryId));
+    if (!lot) this.#parked.set(constraints.key, (lot = { constraints, shelves: new Map() }));
+    const name = shelfOf(request);
+    const shelf = lot.shelves.get(name);
+    if (!shelf) return void lot.shelves.set(name, { groups: new Set([group]), ids: request.ids, least: [...request.amounts] });
+    shelf.groups.add(group);
+    request.amounts.forEach((amount, i) => (shelf.least[i] = Math.min(shelf.least[i]!, amount)));
   }
 
   /** Makes ready again what the nodes touched since the last call may have made to fit. */
@@ -160,10 +169,15 @@ export class PendingQueue<T extends Waiting> {
   }
 
   #wakeFor(lot: Lot<T>, slot: number): void {
-    const node = this.#snapshot.nodeAt(slot);
-    if (!node || this.#snapshot.freeAt(slot, cpuId) < lot.leastCpu || this.#snapshot.freeAt(slot, memoryId) < lot.leastMemory) return;
-    if (!allows(lot.constraints, node)) return;
-    for (const group of lot.groups) if (this.#snapshot.fits(slot, group.demand.request)) this.#makeReady(group);
+    const snapshot = this.#snapshot;
+    const node = snapshot.nodeAt(slot);
+    if (!node) return;
+    let allowed = false;
+    for (const { groups, ids, least } of lot.shelves.values()) {
+      if (!ids.every((id, i) => snapshot.freeAt(slot, id) >= least[i]!)) continue;
+      if (!(allowed ||= allows(lot.constraints, node))) return;
+      for (const group of groups) if (snapshot.fits(slot, group.demand.request)) this.#makeReady(group);
+    }
   }
 
   #makeReady(group: Group<T>): void {
@@ -172,14 +186,17 @@ export class PendingQueue<T extends Waiting> {
   }
 
   #unpark(group: Group<T>): void {
-    const { key } = group.demand.constraints;
-    const lot = this.#parked.get(key);
-    lot?.groups.delete(group);
-    if (lot?.groups.size === 0) this.#parked.delete(key);
+    const { constraints, request } = group.demand;
+    const lot = this.#parked.get(constraints.key);
+    const name = shelfOf(request);
+    const shelf = lot?.shelves.get(name);
+    if (!lot || !shelf) return;
+    shelf.groups.delete(group);
+    if (shelf.groups.size === 0) lot.shelves.delete(name);
+    if (lot.shelves.size === 0) this.#parked.delete(constraints.key);
   }
 }
 
-function amountOf(request: ResourceRequest, id: number): number {
-  const index = request.ids.indexOf(id);
-  return index < 0 ? -Infinity : request.amounts[index]!;
+function shelfOf({ ids, amounts }: ResourceRequest): string {
+  return ids.map((id, i) => `${id}:${Math.floor(Math.log2(amounts[i]!))}`).join();
 }
