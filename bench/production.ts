@@ -12,6 +12,8 @@ type Allowed = Readonly<Record<string, true | ((value: string) => boolean)>>;
 
 /** Longer than by default means fewer renewals, and a lost node that is noticed later. */
 const presenceTtlSecondsDefault = 8;
+/** Longer means fewer renewals, and a lost leader that is followed later. */
+const leaseSecondsDefault = 4;
 
 /** Per role the flags that say where, who and how large; none that says how safely. A function judges the value. */
 export const allowedFlags: Readonly<Record<string, Allowed>> = {
