@@ -24,7 +24,7 @@ export const allowedFlags: Readonly<Record<string, Allowed>> = {
   },
   controllers: {
     '--kubeconfig': true, '--identity': true, '--health-port': true,
-    '--leader-elect-lease-duration-seconds': (value) => Number(value) >= 1,
+    '--leader-elect-lease-duration-seconds': (value) => Number(value) >= 1 && Number(value) <= leaseSecondsDefault,
   },
   agent: { '--kubeconfig': true, '--node-name': true, '--data-dir': true, '--capacity': true, '--labels': true },
   dev: { '--listen': true, '--data-dir': true, '--agents': true, '--no-apply': true, '--store': (value) => value === 'embedded' },
