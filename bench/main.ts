@@ -26,7 +26,8 @@ const helpers: Readonly<Record<string, (options: string) => Promise<void>>> = {
 const [role = '', argument = ''] = process.argv.slice(2);
 const helper = helpers[role];
 if (helper) await helper(argument);
-else process.exitCode = await main(process.argv.slice(2));
+// A case that was interrupted may still wait for something, minutes long.
+else process.exit(await main(process.argv.slice(2)));
 
 /** @returns the exit code: 1 when a case failed, or the flags are wrong */
 async function main(args: readonly string[]): Promise<number> {
@@ -52,7 +53,13 @@ async function measure(flags: Flags): Promise<number> {
   const [machine, versions] = await Promise.all([machineOf(clock), versionsOf()]);
   const run = new SystemRandom().suffix(8);
   const stop = new AbortController();
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort());
+  // Heard each time: a second one must not end us before what was started has ended.
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.on(signal, () => {
+      if (!stop.signal.aborted) process.stderr.write('\nending what was started\n');
+      stop.abort();
+    });
+  }
   const results: Result[] = [];
   let failures = 0;
   for (const { benchCase, store } of planned(flags)) {
