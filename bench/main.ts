@@ -54,12 +54,13 @@ async function measure(flags: Flags): Promise<number> {
   const run = new SystemRandom().suffix(8);
   const stop = new AbortController();
   // Heard each time: a second one must not end us before what was started has ended.
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-    process.on(signal, () => {
-      if (!stop.signal.aborted) process.stderr.write('\nending what was started\n');
-      stop.abort();
-    });
-  }
+  const interrupt = (): void => {
+    if (!stop.signal.aborted) process.stderr.write('\nending what was started\n');
+    stop.abort();
+  };
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, interrupt);
+  // tools/bench.mjs has ended, however that was.
+  process.on('disconnect', interrupt);
   const results: Result[] = [];
   let failures = 0;
   for (const { benchCase, store } of planned(flags)) {

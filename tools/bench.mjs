@@ -10,8 +10,8 @@ try {
   process.stderr.write(`the build failed:\n${error.message}\n`);
   process.exit(1);
 }
-const child = spawn(process.execPath, [join(root, 'dist/bench/main.js'), ...process.argv.slice(2)], { stdio: 'inherit' });
-// A terminal sends Ctrl-C to both: the child cleans up, and this process ends with it.
-process.on('SIGINT', () => undefined);
-process.on('SIGTERM', () => child.kill('SIGTERM'));
+// A session of its own: a terminal's Ctrl-C would also reach the servers, and what still runs on them could not be removed.
+const stdio = ['inherit', 'inherit', 'inherit', 'ipc'];
+const child = spawn(process.execPath, [join(root, 'dist/bench/main.js'), ...process.argv.slice(2)], { stdio, detached: true });
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill('SIGTERM'));
 child.on('close', (code) => (process.exitCode = code ?? 1));
