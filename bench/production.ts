@@ -81,7 +81,7 @@ function splitOnce(flag: string): [string, string | undefined] {
   return at === -1 ? [flag, undefined] : [flag.slice(0, at), flag.slice(at + 1)];
 }
 
-const lookEveryMs = 100;
+const lookEveryMs = 250;
 
 /**
  * Looks at the children of `pid` again and again until `signal` aborts.

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { cases } from '../cases.js';
 import { chart } from './chart.js';
 import { performancePage } from './page.js';
+import { publishedFigures } from './records.js';
 import { gridTicks, scaleOf, short } from './scale.js';
 import { sectionOf, sections } from './sections.js';
 import { benchCase, result } from './testing/results.js';
@@ -29,6 +30,8 @@ describe('the page of figures', () => {
     const page = files.get('performance.md')!;
     expect(cases.filter(({ name }) => !page.includes(`\`${name}\``))).toEqual([]);
     expect(cases.filter(({ name }) => sectionOf(name) === sections.at(-1)).map(({ name }) => name)).toEqual([]);
+    const beside = publishedFigures.flatMap((published) => published.beside ?? []);
+    expect(beside.filter((name) => !page.includes(`| \`${name}`))).toEqual([]);
   });
 
   const own = [benchCase({ name: 'SchedulingBasic/1', nodes: 1, curve: { name: 'nodes', x: 1 } }), benchCase({ name: 'SchedulingBasic/2', nodes: 20, curve: { name: 'nodes', x: 20 }, targets: [{ figure: 'value', at: 'least', bound: 1_500 }] })];

@@ -144,7 +144,7 @@ export const publishedFigures: readonly PublishedFigure[] = [
     counts: 'heartbeat time to live that grows with the clients, plus 10 s of grace',
     on: 'defaults',
     source: 'hashicorp/nomad, website/content/docs/configuration/server.mdx',
-    beside: 'agents-10000',
+    beside: 'agents/10000',
   },
   {
     system: 'Kubernetes, loss of a node',
@@ -152,7 +152,7 @@ export const publishedFigures: readonly PublishedFigure[] = [
     counts: 'node monitor grace period; toleration of the not-ready taint',
     on: 'defaults',
     source: 'kubernetes/enhancements, keps/sig-scheduling/589; https://github.com/kubernetes/kubernetes/issues/55713',
-    beside: 'agents-10000',
+    beside: 'agents/10000',
   },
   {
     system: 'Mesos, Slurm, loss of a node',
@@ -160,7 +160,7 @@ export const publishedFigures: readonly PublishedFigure[] = [
     counts: 'five health checks of 15 s; SlurmdTimeout',
     on: 'defaults',
     source: 'apache/mesos, docs/configuration/master.md; SchedMD/slurm, doc/man/man5/slurm.conf.5',
-    beside: 'agents-10000',
+    beside: 'agents/10000',
   },
   {
     system: 'Slurm, loss of the controller',
@@ -168,7 +168,7 @@ export const publishedFigures: readonly PublishedFigure[] = [
     counts: 'SlurmctldTimeout, until the backup takes over',
     on: 'default',
     source: 'SchedMD/slurm, doc/man/man5/slurm.conf.5',
-    beside: 'failover',
+    beside: 'failover/default',
   },
   {
     system: 'k3s',
@@ -176,6 +176,6 @@ export const publishedFigures: readonly PublishedFigure[] = [
     counts: 'resident memory, 95th percentile, SQLite. It holds a container runtime, DNS, ingress and metrics, too',
     on: '2 cores',
     source: 'https://docs.k3s.io/reference/resource-profiling',
-    beside: 'memory',
+    beside: 'memory/idle',
   },
 ];

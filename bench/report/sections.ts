@@ -19,7 +19,7 @@ export const sections: readonly Section[] = [
     id: 'running',
     title: 'Running tasks',
     text: 'From creation to a durable `Succeeded`. Where it says /bin/true, each task is a process of its own, in its own session and control group, with its own log.',
-    holds: /^(lifecycle|true-per-second|agents-real|real-|hollow-)/,
+    holds: /^(lifecycle|true-per-second|real-|hollow-)/,
   },
   {
     id: 'waiting',
@@ -37,7 +37,7 @@ export const sections: readonly Section[] = [
     id: 'losing',
     title: 'Many agents, lost nodes, a lost leader',
     text: 'What agents cost that only say that they are there, how soon it is noticed that one does not, and how soon another leader goes on.',
-    holds: /^(agents-|node-loss|failover)/,
+    holds: /^(agents\/|agents-|node-loss|failover)/,
   },
   {
     id: 'size',
