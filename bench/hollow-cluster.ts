@@ -24,6 +24,8 @@ export interface HollowCluster {
   reached(what: Counted, count: number): Promise<void>;
   /** Everything so far. */
   results(): Promise<HollowResult>;
+  /** As a loss of power: resolves when the processes are gone. */
+  kill(): Promise<void>;
 }
 
 /** Resolves when all agents have registered and follow their tasks. */
@@ -57,6 +59,7 @@ export async function startHollowCluster(context: CaseContext, processes: Taskpl
       const results = await Promise.all(read);
       return { bound: results.flatMap(({ bound }) => bound), succeeded: results.flatMap(({ succeeded }) => succeeded) };
     },
+    kill: async () => void (await Promise.all(programs.map((program) => program.kill()))),
   };
 }
 

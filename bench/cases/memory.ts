@@ -1,38 +1,118 @@
-// memory.ts: what each component holds when nothing happens.
+// memory.ts: what the servers hold when nothing happens, and what nodes, queued and finished tasks add to that.
 
-import { readFile } from 'node:fs/promises';
 import { sleep } from '../../lib/clock.js';
-import { startAgents } from '../agents.js';
-import { check, type BenchCase } from '../bench-case.js';
+import { SystemRandom } from '../../lib/random.js';
+import type { TaskplaneProcesses } from '../../lib/testing/taskplane-processes.js';
+import { nodesReady, startAgents } from '../agents.js';
+import { check, type BenchCase, type CaseContext, type Measurement } from '../bench-case.js';
+import { startHollowCluster } from '../hollow-cluster.js';
 import { rounded } from '../percentiles.js';
+import { residentMiB } from '../resident.js';
+import { fillAndRestart } from '../stored-tasks.js';
+import { allTasks, benchTask, createAll, within } from '../tasks.js';
 
 /** What was allocated at the start is given back meanwhile. */
 const settleMs = 15_000;
+const capacity = { cpu: '8', memory: '32Gi', tasks: '100' };
 
-async function residentMiB(pid: number | undefined): Promise<number> {
-  const status = await readFile(`/proc/${pid}/status`, 'utf8');
-  const kilobytes = Number(/^VmRSS:\s+(\d+) kB/m.exec(status)?.[1]);
-  check(kilobytes > 0, `the memory of process ${pid} cannot be read`);
-  return rounded(kilobytes / 1_024, 1);
+/** MiB of each component, once they have settled. */
+async function settled(context: CaseContext, processes: TaskplaneProcesses): Promise<Record<string, number>> {
+  context.progress('waiting for memory to settle');
+  await sleep(context.clock, settleMs, context.signal);
+  const sizes: Record<string, number> = { apiserver: await residentMiB(processes.apiserver.pid), controllers: await residentMiB(processes.controllers.pid) };
+  if (processes.etcd) sizes['etcd'] = await residentMiB(processes.etcd.pid);
+  return sizes;
 }
 
-export const memory: BenchCase = {
-  name: 'memory',
+/** API server and controllers together, per `per` of the `count` things that were added. */
+function growth(before: Record<string, number>, after: Record<string, number>, { count, per }: { count: number; per: number }): Measurement {
+  const names = Object.keys(after);
+  const perThing = (name: string): number => ((after[name]! - before[name]!) * per) / count;
+  const suffixed = (sizes: Record<string, number>, suffix: string): Record<string, number> => Object.fromEntries(names.map((name) => [`${name}${suffix}`, sizes[name]!]));
+  return {
+    value: rounded(perThing('apiserver') + perThing('controllers'), 1),
+    unit: 'MiB',
+    details: { count, ...Object.fromEntries(names.map((name) => [`${name}Growth`, rounded(perThing(name), 1)])), ...suffixed(before, 'Before'), ...suffixed(after, 'After') },
+  };
+}
+
+export const memoryIdle: BenchCase = {
+  name: 'memory/idle',
   description: `Resident memory ${settleMs / 1_000} s after start, nothing running: API server and controllers together; single components in the details.`,
   stores: ['etcd', 'embedded'],
   nodes: 1,
   tasks: 0,
+  targets: [{ figure: 'value', at: 'most', bound: 150 }],
   async run(context) {
     const processes = await context.start({ nodes: startAgents.names(context.nodes) });
     const client = await context.connect(processes.adminKubeconfig);
     await startAgents(context, processes, client);
-    context.progress('waiting for memory to settle');
-    await sleep(context.clock, settleMs);
-    const apiserver = await residentMiB(processes.apiserver.pid);
-    const controllers = await residentMiB(processes.controllers.pid);
-    const agent = await residentMiB([...processes.agents.values()][0]?.pid);
-    const details: Record<string, number> = { apiserver, controllers, agent };
-    if (processes.etcd) details['etcd'] = await residentMiB(processes.etcd.pid);
-    return { value: rounded(apiserver + controllers, 1), unit: 'MiB', details };
+    const sizes = await settled(context, processes);
+    return { value: rounded(sizes['apiserver']! + sizes['controllers']!, 1), unit: 'MiB', details: { ...sizes, agent: await residentMiB([...processes.agents.values()][0]?.pid) } };
+  },
+};
+
+export const memoryNodes: BenchCase = {
+  name: 'memory/1000Nodes',
+  description: `Resident memory that 1,000 nodes add to API server and controllers together, their (hollow) agents connected and present, ${settleMs / 1_000} s after the last has come.`,
+  stores: ['etcd', 'embedded'],
+  nodes: 1_000,
+  tasks: 0,
+  targets: [{ figure: 'value', at: 'most', bound: 250 }],
+  async run(context) {
+    const { clock, nodes } = context;
+    const processes = await context.start();
+    processes.startControllers();
+    const client = await context.connect(processes.adminKubeconfig);
+    const before = await settled(context, processes);
+    await startHollowCluster(context, processes, { count: nodes, capacity });
+    await within(clock, 120_000, 'making the nodes ready', nodesReady(client, nodes, context));
+    const measured = growth(before, await settled(context, processes), { count: nodes, per: 1_000 });
+    await within(clock, 30_000, 'all nodes being ready still', nodesReady(client, nodes, context));
+    return measured;
+  },
+};
+
+export const memoryQueued: BenchCase = {
+  name: 'memory/10kQueued',
+  description: `Resident memory that 10,000 tasks add to API server and controllers together that wait for a node, ${settleMs / 1_000} s after their creation. There is no node.`,
+  stores: ['etcd', 'embedded'],
+  nodes: 0,
+  tasks: 10_000,
+  targets: [{ figure: 'value', at: 'most', bound: 150 }],
+  async run(context) {
+    const { clock, tasks } = context;
+    const processes = await context.start();
+    processes.startControllers();
+    const client = await context.connect(processes.adminKubeconfig);
+    const before = await settled(context, processes);
+    await createAll(client, Array.from({ length: tasks }, (_, index) => benchTask(`queued-${index}`, { command: ['/bin/true'], resources: { requests: { cpu: '100m', memory: '128Mi' } } })), () => clock.monotonic());
+    const measured = growth(before, await settled(context, processes), { count: tasks, per: 10_000 });
+    const found = await allTasks(client);
+    check(found.length === tasks && found.every(({ status }) => status?.phase === 'Pending'), 'not every task waits');
+    return measured;
+  },
+};
+
+export const memoryFinished: BenchCase = {
+  name: 'memory/100kFinished',
+  description: `Resident memory that 100,000 finished tasks of about 1 KB add to API server and controllers together, ${settleMs / 1_000} s after both have started over a store that has them.`,
+  stores: ['etcd', 'embedded'],
+  nodes: 0,
+  tasks: 100_000,
+  targets: [{ figure: 'value', at: 'most', bound: 400 }],
+  async run(context) {
+    const { clock, tasks } = context;
+    const processes = await context.start();
+    processes.startControllers();
+    const before = await settled(context, processes);
+    await processes.controllers.stop();
+    context.progress(`storing ${tasks} tasks`);
+    await fillAndRestart(processes, { count: tasks, phase: 'Succeeded', clock, random: new SystemRandom() });
+    processes.startControllers();
+    const measured = growth(before, await settled(context, processes), { count: tasks, per: 100_000 });
+    const client = await context.connect(processes.adminKubeconfig);
+    check((await allTasks(client)).length === tasks, 'a stored task is missing');
+    return measured;
   },
 };
