@@ -5,15 +5,15 @@
 // A kind's prefix is the key up to its fifth slash: "/taskplane/registry/<group>/<plural>/". Keys that are shorter (the
 // store's own) are kept by key only and are in no list.
 
-import BTree from 'sorted-btree';
 import type { Entry } from './entry.js';
+import { SortedSlots, type Slot } from './sorted-slots.js';
 import { prefixEnd } from './store.js';
 
 /** Objects under `prefix` by the value of something in them, for watchers that select on it. */
 export interface IndexDefinition {
   readonly prefix: string;
   readonly name: string;
-  /** The value that the object is found under; undefined when it is under none. */
+  /** The value that the object is found under; undefined when it is under none. Asked once per entry: use the object where it is at hand. */
   readonly valueOf: (entry: Entry) => string | undefined;
 }
 
@@ -25,10 +25,19 @@ export interface EntryPage {
   readonly remaining: number;
 }
 
+/** What is under one value of an index. */
+interface Bucket {
+  readonly slots: Set<Slot>;
+  /** `Entry.indexValues` of those that are under this value, where there is one index. */
+  readonly values: readonly (string | undefined)[];
+}
+
+const underNothing: readonly (string | undefined)[] = [];
+
 export class CacheEntries {
-  readonly #byKey = new Map<string, Entry>();
-  readonly #byKind = new Map<string, Tree>();
-  readonly #indexes: readonly { readonly definition: IndexDefinition; readonly byValue: Map<string, Map<string, Entry>> }[];
+  readonly #byKey = new Map<string, Slot>();
+  readonly #byKind = new Map<string, SortedSlots>();
+  readonly #indexes: readonly { readonly definition: IndexDefinition; readonly byValue: Map<string, Bucket> }[];
 
   constructor(indexes: readonly IndexDefinition[]) {
     this.#indexes = indexes.map((definition) => ({ definition, byValue: new Map() }));
@@ -39,90 +48,98 @@ export class CacheEntries {
   }
 
   get(key: string): Entry | undefined {
-    return this.#byKey.get(key);
+    return this.#byKey.get(key)?.entry;
   }
 
-  all(): IterableIterator<Entry> {
-    return this.#byKey.values();
+  keys(): IterableIterator<string> {
+    return this.#byKey.keys();
   }
 
   /** Puts the entry in the place of the one with its key; answers that one. */
   put(entry: Entry): Entry | undefined {
-    const previous = this.#byKey.get(entry.key);
-    this.#byKey.set(entry.key, entry);
-    const kind = kindPrefix(entry.key);
-    if (kind !== undefined) {
-      let tree = this.#byKind.get(kind);
-      if (!tree) this.#byKind.set(kind, (tree = newTree()));
-      tree.set(entry.key, entry);
+    const { key } = entry;
+    let slot = this.#byKey.get(key);
+    const previous = slot?.entry;
+    if (slot) slot.entry = entry;
+    else {
+      slot = { key, entry };
+      this.#byKey.set(key, slot);
+      const kind = kindPrefix(key);
+      if (kind !== undefined) {
+        let slots = this.#byKind.get(kind);
+        if (!slots) this.#byKind.set(kind, (slots = new SortedSlots()));
+        slots.add(slot);
+      }
     }
-    this.#reindex(entry.key, previous, entry);
+    this.#setValues(entry);
+    this.#reindex(slot, previous, entry);
     return previous;
   }
 
   delete(key: string): Entry | undefined {
-    const previous = this.#byKey.get(key);
-    if (!previous) return undefined;
+    const slot = this.#byKey.get(key);
+    if (!slot) return undefined;
     this.#byKey.delete(key);
     const kind = kindPrefix(key);
-    if (kind !== undefined) this.#byKind.get(kind)?.delete(key);
-    this.#reindex(key, previous, undefined);
-    return previous;
+    if (kind !== undefined) this.#byKind.get(kind)?.remove(slot);
+    this.#reindex(slot, slot.entry, undefined);
+    return slot.entry;
   }
 
   /** Entries under `prefix` in key order, after `after`. */
   list(prefix: string, options: { limit?: number | undefined; after?: string | undefined } = {}): EntryPage {
     const { limit = Infinity, after } = options;
     const items: Entry[] = [];
-    let remaining = 0;
-    const take = (key: string, entry: Entry): void => {
-      if (key === after) return;
-      if (items.length < limit) items.push(entry);
-      else remaining++;
-    };
-    const from = after !== undefined && after > prefix ? after : prefix;
-    for (const tree of this.#treesOf(prefix)) tree.forRange(from, prefixEnd(prefix), false, take);
+    // The smallest string that is greater than a key is the key with a NUL behind it.
+    const from = after !== undefined && after >= prefix ? `${after}\0` : prefix;
+    const end = prefixEnd(prefix);
+    let count = 0;
+    for (const slots of this.#kindsUnder(prefix)) count += slots.collect(from, end, limit - items.length, items);
+    const remaining = count - items.length;
     return { items, next: remaining > 0 ? items.at(-1)?.key : undefined, remaining };
   }
 
   /** Entries whose index value is `value`, in no order. */
   listByIndex(name: string, value: string): Entry[] {
     const index = this.#indexes.find(({ definition }) => definition.name === name);
-    return [...(index?.byValue.get(value)?.values() ?? [])];
+    return Array.from(index?.byValue.get(value)?.slots ?? [], ({ entry }) => entry);
   }
 
-  #treesOf(prefix: string): readonly Tree[] {
+  #kindsUnder(prefix: string): readonly SortedSlots[] {
     const kind = kindPrefix(prefix);
     if (kind !== undefined) {
-      const tree = this.#byKind.get(kind);
-      return tree ? [tree] : [];
+      const slots = this.#byKind.get(kind);
+      return slots ? [slots] : [];
     }
     const kinds = [...this.#byKind.keys()].filter((each) => each.startsWith(prefix));
     return kinds.sort().map((each) => this.#byKind.get(each)!);
   }
 
-  #reindex(key: string, previous: Entry | undefined, entry: Entry | undefined): void {
-    for (const { definition, byValue } of this.#indexes) {
-      if (!key.startsWith(definition.prefix)) continue;
-      const before = previous && definition.valueOf(previous);
-      const now = entry && definition.valueOf(entry);
-      if (before !== undefined && before !== now) {
-        const bucket = byValue.get(before);
-        bucket?.delete(key);
-        if (bucket?.size === 0) byValue.delete(before);
+  #setValues(entry: Entry): void {
+    if (!this.#indexes.some(({ definition }) => entry.key.startsWith(definition.prefix))) return;
+    const values = this.#indexes.map(({ definition }) => (entry.key.startsWith(definition.prefix) ? definition.valueOf(entry) : undefined));
+    const [only] = values;
+    if (values.length > 1) entry.indexValues = values;
+    else entry.indexValues = only === undefined ? underNothing : (this.#indexes[0]!.byValue.get(only)?.values ?? values);
+  }
+
+  #reindex(slot: Slot, previous: Entry | undefined, entry: Entry | undefined): void {
+    for (let position = 0; position < this.#indexes.length; position++) {
+      const before = previous?.indexValues[position];
+      const now = entry?.indexValues[position];
+      if (before === now) continue;
+      const { byValue } = this.#indexes[position]!;
+      if (before !== undefined) {
+        const bucket = byValue.get(before)!;
+        bucket.slots.delete(slot);
+        if (bucket.slots.size === 0) byValue.delete(before);
       }
       if (now === undefined) continue;
       let bucket = byValue.get(now);
-      if (!bucket) byValue.set(now, (bucket = new Map()));
-      bucket.set(key, entry!);
+      if (!bucket) byValue.set(now, (bucket = { slots: new Set(), values: entry!.indexValues }));
+      bucket.slots.add(slot);
     }
   }
-}
-
-type Tree = BTree.default<string, Entry>;
-
-function newTree(): Tree {
-  return new BTree.default<string, Entry>(undefined, (a, b) => (a < b ? -1 : a > b ? 1 : 0));
 }
 
 /** The key up to and including its fifth slash. */

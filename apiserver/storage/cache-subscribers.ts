@@ -5,7 +5,6 @@
 
 import type { IndexDefinition } from './cache-entries.js';
 import type { CacheChange } from './cache-window.js';
-import type { Entry } from './entry.js';
 
 export interface CacheSink {
   /** Changes in order of revision. The array is shared with other sinks; not to be kept or changed. */
@@ -30,119 +29,126 @@ export class Subscriber {
   ) {}
 }
 
-interface Group {
-  readonly subscribers: Set<Subscriber>;
+class Group {
+  /** Whether the subscriber wants all that the group is told. */
+  readonly subscribers = new Map<Subscriber, boolean>();
+  /** What it is to be told of the changes at hand. */
+  batch: CacheChange[] | undefined;
 }
 
 export class CacheSubscribers {
   readonly #indexes: readonly IndexDefinition[];
   /** By prefix, for subscribers without an index. */
   readonly #byPrefix = new Map<string, Group>();
-  /** By index name and value. */
-  readonly #byIndex = new Map<string, Map<string, Group>>();
+  /** How many of those prefixes end with a key's first, second, … slash; whole keys are counted at 0. */
+  readonly #depths: number[] = [];
+  /** By value, for each index. */
+  readonly #byIndex: readonly Map<string, Group>[];
 
   constructor(indexes: readonly IndexDefinition[]) {
     this.#indexes = indexes;
-    for (const { name } of indexes) this.#byIndex.set(name, new Map());
+    this.#byIndex = indexes.map(() => new Map());
+  }
+
+  get isEmpty(): boolean {
+    return this.#byPrefix.size === 0 && this.#byIndex.every(({ size }) => size === 0);
   }
 
   add(subscriber: Subscriber): void {
-    const [groups, name] = this.#placeOf(subscriber.subscription);
+    const { subscription } = subscriber;
+    const [groups, name] = this.#placeOf(subscription);
     let group = groups.get(name);
-    if (!group) groups.set(name, (group = { subscribers: new Set() }));
-    group.subscribers.add(subscriber);
+    if (!group) {
+      groups.set(name, (group = new Group()));
+      if (groups === this.#byPrefix) this.#depths[depthOf(name)] = (this.#depths[depthOf(name)] ?? 0) + 1;
+    }
+    const { index, prefix } = subscription;
+    group.subscribers.set(subscriber, !index || this.#indexes[this.#positionOf(index.name)]!.prefix === prefix);
   }
 
   remove(subscriber: Subscriber): void {
     const [groups, name] = this.#placeOf(subscriber.subscription);
     const group = groups.get(name);
-    group?.subscribers.delete(subscriber);
-    if (group?.subscribers.size === 0) groups.delete(name);
+    if (!group?.subscribers.delete(subscriber) || group.subscribers.size > 0) return;
+    groups.delete(name);
+    if (groups === this.#byPrefix) this.#depths[depthOf(name)]!--;
   }
 
   /** Whether a subscription wants to be told of a change. */
-  wants({ prefix, index }: Subscription, change: CacheChange): boolean {
-    if (prefix.endsWith('/') ? !change.key.startsWith(prefix) : change.key !== prefix) return false;
+  wants({ prefix, index }: Subscription, { type, key, entry, previous }: CacheChange): boolean {
+    if (prefix.endsWith('/') ? !key.startsWith(prefix) : key !== prefix) return false;
     if (!index) return true;
-    const definition = this.#definitionOf(index.name);
-    return indexValues(definition, change).includes(index.value);
+    const position = this.#positionOf(index.name);
+    return (type === 'put' && entry.indexValues[position] === index.value) || previous?.indexValues[position] === index.value;
   }
 
   /**
-   * The subscribers that each of the changes goes to, with the changes of each, in order.
+   * Tells each subscriber its changes of these, in order.
    * @param from the revision that the changes lead on from: a subscriber that is ahead of it has seen some of them
    */
-  *addressees(changes: readonly CacheChange[], from: number): Generator<readonly [Subscriber, readonly CacheChange[]]> {
-    const told = new Map<Group, CacheChange[]>();
-    for (const change of changes) {
-      for (const group of this.#groupsOf(change)) {
-        const batch = told.get(group);
-        if (batch) batch.push(change);
-        else told.set(group, [change]);
-      }
-    }
-    for (const [group, batch] of told) {
-      for (const subscriber of group.subscribers) {
+  tell(changes: readonly CacheChange[], from: number, deliver: (subscriber: Subscriber, batch: readonly CacheChange[]) => void): void {
+    const told: Group[] = [];
+    for (const change of changes) this.#addTo(told, change);
+    for (const group of told) {
+      const batch = group.batch!;
+      group.batch = undefined;
+      for (const [subscriber, wantsAll] of group.subscribers) {
         const { subscription, after } = subscriber;
         const ahead = after > from;
-        const all = !ahead && this.#isExact(subscription);
-        const mine = all ? batch : batch.filter((change) => !(ahead && change.revision <= after) && this.wants(subscription, change));
-        if (mine.length > 0) yield [subscriber, mine];
+        const mine = wantsAll && !ahead ? batch : batch.filter((change) => !(ahead && change.revision <= after) && this.wants(subscription, change));
+        if (mine.length > 0) deliver(subscriber, mine);
       }
     }
   }
 
-  *all(): Generator<Subscriber> {
-    for (const groups of [this.#byPrefix, ...this.#byIndex.values()]) {
-      for (const { subscribers } of groups.values()) yield* subscribers;
-    }
+  all(): Subscriber[] {
+    return [this.#byPrefix, ...this.#byIndex].flatMap((groups) => [...groups.values()].flatMap(({ subscribers }) => [...subscribers.keys()]));
   }
 
-  *#groupsOf(change: CacheChange): Generator<Group> {
-    const { key } = change;
+  /** Gives the change to the groups that its key and its index values name. */
+  #addTo(told: Group[], change: CacheChange): void {
+    const { type, key, entry, previous } = change;
     if (this.#byPrefix.size > 0) {
-      for (let slash = key.indexOf('/', 1); slash >= 0; slash = key.indexOf('/', slash + 1)) {
-        const group = this.#byPrefix.get(key.slice(0, slash + 1));
-        if (group) yield group;
-      }
-      const group = this.#byPrefix.get(key);
-      if (group) yield group;
-    }
-    for (const definition of this.#indexes) {
-      const groups = this.#byIndex.get(definition.name)!;
-      if (groups.size === 0 || !key.startsWith(definition.prefix)) continue;
-      for (const value of indexValues(definition, change)) {
-        const group = value === undefined ? undefined : groups.get(value);
-        if (group) yield group;
+      const depths = this.#depths;
+      if (depths[0]) put(told, this.#byPrefix.get(key), change);
+      for (let slash = key.indexOf('/', 1), depth = 2; slash >= 0 && depth < depths.length; slash = key.indexOf('/', slash + 1), depth++) {
+        if (depths[depth]) put(told, this.#byPrefix.get(key.slice(0, slash + 1)), change);
       }
     }
-  }
-
-  /** Whether the subscriber wants all that its group is told. */
-  #isExact({ prefix, index }: Subscription): boolean {
-    return !index || this.#definitionOf(index.name).prefix === prefix;
+    for (let position = 0; position < this.#byIndex.length; position++) {
+      const groups = this.#byIndex[position]!;
+      if (groups.size === 0) continue;
+      const now = type === 'put' ? entry.indexValues[position] : undefined;
+      const before = previous?.indexValues[position];
+      if (before !== undefined && before !== now) put(told, groups.get(before), change);
+      if (now !== undefined) put(told, groups.get(now), change);
+    }
   }
 
   #placeOf({ prefix, index }: Subscription): [Map<string, Group>, string] {
-    if (!index) return [this.#byPrefix, prefix];
-    this.#definitionOf(index.name);
-    return [this.#byIndex.get(index.name)!, index.value];
+    return index ? [this.#byIndex[this.#positionOf(index.name)]!, index.value] : [this.#byPrefix, prefix];
   }
 
-  #definitionOf(name: string): IndexDefinition {
-    const definition = this.#indexes.find((each) => each.name === name);
-    if (!definition) throw new Error(`assertion failed: there is no index ${name}`);
-    return definition;
+  #positionOf(name: string): number {
+    const position = this.#indexes.findIndex((each) => each.name === name);
+    if (position < 0) throw new Error(`assertion failed: there is no index ${name}`);
+    return position;
   }
 }
 
-/** The values of the index before and after the change, each once. */
-function indexValues(definition: IndexDefinition, { type, entry, previous }: CacheChange): (string | undefined)[] {
-  const now = type === 'put' ? valueOf(definition, entry) : undefined;
-  const before = previous && valueOf(definition, previous);
-  return before === undefined || before === now ? [now] : [before, now];
+function put(told: Group[], group: Group | undefined, change: CacheChange): void {
+  if (!group) return;
+  if (group.batch) group.batch.push(change);
+  else {
+    group.batch = [change];
+    told.push(group);
+  }
 }
 
-function valueOf(definition: IndexDefinition, entry: Entry): string | undefined {
-  return definition.valueOf(entry);
+/** The number of slashes of a prefix; 0 for a whole key. */
+function depthOf(prefix: string): number {
+  if (!prefix.endsWith('/')) return 0;
+  let depth = 0;
+  for (let slash = prefix.indexOf('/'); slash >= 0; slash = prefix.indexOf('/', slash + 1)) depth++;
+  return depth;
 }

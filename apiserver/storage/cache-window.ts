@@ -10,19 +10,25 @@ export interface CacheChange {
   readonly previous?: Entry | undefined;
 }
 
+/** The texts that the changes keep alive, characters. */
+const charactersMaxDefault = 128 * 1_024 * 1_024;
+
 /**
- * The newest changes, in order of revision, for watchers that were away. A ring of fixed size: what falls out at the old end
- * makes older revisions Gone.
+ * The newest changes, in order of revision, for watchers that were away. A ring of fixed size, and bounded in the texts that
+ * it keeps alive: what falls out at the old end makes older revisions Gone.
  */
 export class CacheWindow {
   readonly #changesMax: number;
-  #ring: CacheChange[] = [];
+  #ring: (CacheChange | undefined)[] = [];
   #start = 0;
   #size = 0;
   #floor = 0;
+  readonly #charactersMax: number;
+  #characters = 0;
 
-  constructor(changesMax: number) {
+  constructor(changesMax: number, charactersMax = charactersMaxDefault) {
     this.#changesMax = changesMax;
+    this.#charactersMax = charactersMax;
   }
 
   /** The oldest revision after which every change is here. */
@@ -35,17 +41,25 @@ export class CacheWindow {
     this.#ring = [];
     this.#start = 0;
     this.#size = 0;
+    this.#characters = 0;
     this.#floor = revision;
   }
 
   push(change: CacheChange): void {
-    if (this.#size === this.#changesMax) {
-      this.#floor = this.#ring[this.#start]!.revision;
-      this.#start = (this.#start + 1) % this.#changesMax;
-      this.#size--;
-    }
+    this.#characters += textsOf(change);
+    if (this.#size === this.#changesMax) this.#drop();
+    while (this.#characters > this.#charactersMax && this.#size > 0) this.#drop();
     this.#ring[(this.#start + this.#size) % this.#changesMax] = change;
     this.#size++;
+  }
+
+  #drop(): void {
+    const oldest = this.#at(0);
+    this.#ring[this.#start] = undefined;
+    this.#floor = oldest.revision;
+    this.#characters -= textsOf(oldest);
+    this.#start = (this.#start + 1) % this.#changesMax;
+    this.#size--;
   }
 
   /** Changes after `revision`, oldest first; it is not below the floor. */
@@ -62,4 +76,9 @@ export class CacheWindow {
   #at(index: number): CacheChange {
     return this.#ring[(this.#start + index) % this.#changesMax]!;
   }
+}
+
+/** Each text may be counted twice: as what was put, and as what was replaced. */
+function textsOf({ type, entry, previous }: CacheChange): number {
+  return (type === 'put' ? entry.value.length : 0) + (previous?.value.length ?? 0);
 }

@@ -23,6 +23,7 @@ import { CacheEntries, type EntryPage, type IndexDefinition } from './cache-entr
 import { CacheSubscribers, Subscriber, type CacheSink, type Subscription } from './cache-subscribers.js';
 import { CacheWindow, type CacheChange } from './cache-window.js';
 import { Entry, withRevision } from './entry.js';
+import { EntryMemory } from './entry-memory.js';
 import { RevisionWaiters } from './revision-waiters.js';
 import { GoneError, StoreUnavailableError, rootPrefix, type Change, type Store, type Stored, type Write } from './store.js';
 
@@ -35,6 +36,8 @@ export interface WatchCacheOptions {
   readonly indexes?: readonly IndexDefinition[];
   /** How many changes a watcher may have missed and still resume. @default 20_000 */
   readonly windowChanges?: number;
+  /** The texts of the entries that keep their parsed object, in characters altogether. @default 16 Mi */
+  readonly parsedCharacters?: number;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Logger;
@@ -65,6 +68,7 @@ export class WatchCache implements Service {
   readonly #entries: CacheEntries;
   readonly #window: CacheWindow;
   readonly #subscribers: CacheSubscribers;
+  readonly #memory: EntryMemory;
   readonly #waiters = new RevisionWaiters();
   readonly #ready = new Deferred<void>();
   #revision = 0;
@@ -79,6 +83,7 @@ export class WatchCache implements Service {
     this.#entries = new CacheEntries(options.indexes ?? []);
     this.#window = new CacheWindow(options.windowChanges ?? 20_000);
     this.#subscribers = new CacheSubscribers(options.indexes ?? []);
+    this.#memory = new EntryMemory(options.parsedCharacters);
     // Whoever does not wait for it is not to fall over its failure.
     this.#ready.promise.catch(() => {});
   }
@@ -203,7 +208,7 @@ export class WatchCache implements Service {
   #entryOf({ key, value, revision }: Stored, object?: KubeObject): Entry {
     const cached = this.#entries.get(key);
     if (cached?.revision === revision) return cached;
-    return this.#own.get(revision) ?? new Entry(key, value, revision, object && withRevision(object, revision));
+    return this.#own.get(revision) ?? new Entry(key, value, revision, object && withRevision(object, revision), this.#memory);
   }
 
   /** For each key under `prefix` that changed after `revision`: what was stored before. */
@@ -236,7 +241,7 @@ export class WatchCache implements Service {
     if (own) this.#own.delete(revision);
     const building = own ? undefined : this.#building.get(key);
     const object = building?.value === value ? withRevision(building.object, revision) : undefined;
-    const entry = own ?? new Entry(key, value, revision, object);
+    const entry = own ?? new Entry(key, value, revision, object, this.#memory);
     return { type: 'put', key, revision, entry, previous: this.#entries.put(entry) };
   }
 
@@ -249,30 +254,42 @@ export class WatchCache implements Service {
   #replace({ items, revision }: { readonly items: readonly Stored[]; readonly revision: number }): void {
     const from = this.#revision;
     if (revision < from) throw new Error(`the store went back from revision ${from} to ${revision}: it was replaced or restored; restart the API server`);
-    const told: CacheChange[] = [];
-    const listed = new Set(items.map(({ key }) => key));
-    for (const { key } of [...this.#entries.all()]) {
-      if (!listed.has(key)) told.push(this.#delete(key, from)!);
-    }
-    const changed = items.filter((item) => this.#entries.get(item.key)?.revision !== item.revision);
-    for (const item of changed.sort((a, b) => a.revision - b.revision)) told.push(this.#put(item));
+    const told = this.size === 0 && this.#subscribers.isEmpty ? this.#fill(items) : this.#differences(items, from);
     this.#revision = revision;
     this.#window.reset(revision);
     for (const own of this.#own.keys()) if (own <= revision) this.#own.delete(own);
-    for (const subscriber of [...this.#subscribers.all()]) if (subscriber.after > from) this.#end(subscriber, new GoneError(subscriber.after, revision));
+    for (const subscriber of this.#subscribers.all()) if (subscriber.after > from) this.#end(subscriber, new GoneError(subscriber.after, revision));
     this.#tell(told, from);
     this.#waiters.resolveUpTo(revision);
   }
 
+  /** The first list, of which nobody is told: there may be a million. */
+  #fill(items: readonly Stored[]): CacheChange[] {
+    for (const { key, value, revision } of items) this.#entries.put(new Entry(key, value, revision, undefined, this.#memory));
+    return [];
+  }
+
+  #differences(items: readonly Stored[], from: number): CacheChange[] {
+    const told: CacheChange[] = [];
+    const listed = new Set(items.map(({ key }) => key));
+    for (const key of [...this.#entries.keys()]) {
+      if (!listed.has(key)) told.push(this.#delete(key, from)!);
+    }
+    const changed = items.filter((item) => this.#entries.get(item.key)?.revision !== item.revision);
+    for (const item of changed.sort((a, b) => a.revision - b.revision)) told.push(this.#put(item));
+    return told;
+  }
+
   #tell(changes: readonly CacheChange[], from: number): void {
-    for (const [subscriber, batch] of this.#subscribers.addressees(changes, from)) {
+    if (changes.length === 0) return;
+    this.#subscribers.tell(changes, from, (subscriber, batch) => {
       try {
         subscriber.sink.changes(batch);
       } catch (error) {
         this.#options.log.error('A watcher failed to take changes; it is told to list again.', { error, prefix: subscriber.subscription.prefix });
         this.#end(subscriber, error as Error);
       }
-    }
+    });
   }
 
   #end(subscriber: Subscriber, error: Error): void {
