@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { cases } from '../cases.js';
 import { chart } from './chart.js';
@@ -8,7 +9,7 @@ import { publishedFigures } from './records.js';
 import { gridTicks, scaleOf, short } from './scale.js';
 import { sectionOf, sections } from './sections.js';
 import { benchCase, result } from './testing/results.js';
-import { readKept } from './write.js';
+import { readKept, updateReport } from './write.js';
 
 const root = process.cwd();
 
@@ -52,6 +53,23 @@ describe('the page of figures', () => {
     expect(page).toContain('| `SchedulingBasic/2` | embedded | 1,000 tasks/s |  |  | ≥ 1,500 tasks/s | **no** | a |');
     expect(page).toContain('`SchedulingBasic/2`<br>7 nodes, 100 tasks');
     expect(page).toContain('- `SchedulingBasic/1`, `SchedulingBasic/2`: What it counts.');
+  });
+
+  it('is written beside its pictures and results, and what is measured later takes its place in them', () => {
+    const directory = mkdtempSync(join(tmpdir(), 'taskplane-report-'));
+    try {
+      const written = updateReport(directory, own, results);
+      expect(written.map((path) => path.slice(directory.length + 1))).toContain('performance/placing-latency.svg');
+      const texts = written.map((path) => readFileSync(path, 'utf8'));
+      updateReport(directory, own, []);
+      expect(written.map((path) => readFileSync(path, 'utf8'))).toEqual(texts);
+      updateReport(directory, own, [result({ case: 'SchedulingBasic/1', nodes: 1, value: 7_777, run: 'third', at: '2026-03-01T00:00:00.000Z' })]);
+      expect(readFileSync(join(directory, 'performance.md'), 'utf8')).toContain('| `SchedulingBasic/1` | embedded | 7,777 tasks/s |');
+      // Nothing is left that could be drawn as latencies.
+      expect(existsSync(join(directory, 'performance/placing-latency.svg'))).toBe(false);
+    } finally {
+      rmSync(directory, { recursive: true });
+    }
   });
 
   it('says what has not been measured', () => {

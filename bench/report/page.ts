@@ -90,7 +90,10 @@ processes of the case before included.${busy ? ' Where it is above the number of
 }
 
 function sectionText(section: Section, cases: readonly BenchCase[], summaries: readonly Summary[], runs: ReadonlyMap<string, Run>, files: Map<string, string>): string {
-  const measured = cases.flatMap((benchCase) => summaries.filter((summary) => summary.case === benchCase.name).map((summary) => ({ benchCase, summary })));
+  const measured = cases.flatMap((benchCase) => {
+    const found = summaries.filter((summary) => summary.case === benchCase.name).map((summary) => ({ benchCase, summary }));
+    return [...found.filter(ofOwnSize), ...found.filter((one) => !ofOwnSize(one))];
+  });
   const missing = cases.filter(({ name }) => !summaries.some((summary) => summary.case === name));
   const pictures: [kind: string, panels: Panel[], alt: string][] = [
     ['curves', curvePanels(cases, summaries), 'the figure against what was varied'],
@@ -139,10 +142,14 @@ interface Measured {
   readonly summary: Summary;
 }
 
+function ofOwnSize({ benchCase, summary }: Measured): boolean {
+  return summary.nodes === benchCase.nodes && summary.tasks === benchCase.tasks;
+}
+
 function figuresTable(measured: readonly Measured[], runs: ReadonlyMap<string, Run>): string {
   const rows = measured.map(({ benchCase, summary }) => {
     const { store, value, unit, p50, p99, repeats, spread, nodes, tasks, run } = summary;
-    const own = nodes === benchCase.nodes && tasks === benchCase.tasks;
+    const own = ofOwnSize({ benchCase, summary });
     const range = repeats > 1 ? `<br>${grouped(spread.min)}–${grouped(spread.max)} (${repeats}×)` : '';
     const judged = judge(benchCase, summary);
     return [
@@ -157,7 +164,7 @@ function figuresTable(measured: readonly Measured[], runs: ReadonlyMap<string, R
 /** Details that say where the time went, and their headings. */
 const costs: readonly (readonly [detail: string, heading: string])[] = [
   ['cpuApiserver', 'API server'], ['cpuControllers', 'controllers'], ['cpuEtcd', 'etcd'], ['cpuAgents', 'agents'], ['cpuTasks', 'tasks'], ['cpuHollowAgents', 'hollow agents'],
-  ['cpuBench', 'bench'], ['gcApiserver', 'of API server: GC'], ['rssPeakApiserverMiB', 'API server MiB'], ['loopDelayP99Ms', 'delay p99 ms'], ['loopDelayMaxMs', 'delay max ms'],
+  ['cpuLoad', 'requests sent'], ['cpuWatchers', 'watchers'], ['cpuDev', 'dev'], ['cpuBench', 'bench'], ['gcApiserver', 'of API server: GC'], ['rssPeakApiserverMiB', 'API server MiB'], ['loopDelayP99Ms', 'delay p99 ms'], ['loopDelayMaxMs', 'delay max ms'],
   ['requests', 'requests'], ['storeWrites', 'writes'], ['storeCommits', 'commits'], ['etcdFsyncP99Ms', 'etcd fsync p99 ms'], ['fsyncMs', 'fsync ms'],
 ];
 
@@ -165,9 +172,9 @@ function costTable(measured: readonly Measured[]): string {
   const shown = costs.filter(([detail]) => measured.some(({ summary }) => summary.details?.[detail] !== undefined));
   const rows = measured
     .filter(({ summary }) => shown.some(([detail]) => summary.details?.[detail] !== undefined))
-    .map(({ benchCase, summary: { store, nodes, tasks, details = {} } }) => {
-      const own = nodes === benchCase.nodes && tasks === benchCase.tasks;
-      return [`\`${benchCase.name}\`${own ? '' : ` (${grouped(nodes)}, ${grouped(tasks)})`}`, store, ...shown.map(([detail]) => detailText(details[detail]))];
+    .map((one) => {
+      const { benchCase, summary: { store, nodes, tasks, details = {} } } = one;
+      return [`\`${benchCase.name}\`${ofOwnSize(one) ? '' : ` (${grouped(nodes)}, ${grouped(tasks)})`}`, store, ...shown.map(([detail]) => detailText(details[detail]))];
     });
   if (rows.length === 0) return '';
   return `<details><summary>Where the time goes: seconds of processor time, memory, delays of the event loop, writes</summary>\n\n${table(['case', 'store', ...shown.map(([, heading]) => heading)], rows, 2)}\n\n</details>`;

@@ -37,6 +37,15 @@ describe('results', () => {
     expect(summary).toMatchObject({ value: 20, p99: 7, repeats: 3, spread: { min: 10, max: 30 } });
   });
 
+  it('are kept with pictures and details of the repeat that is told only', () => {
+    const series = [[1, 5]] as const;
+    const repeats = [30, 10, 20].map((value) => result({ value, series, details: { own: value } }));
+    const kept = merged([benchCase()], [], repeats);
+    expect(kept.filter((one) => one.series).map(({ value, details }) => [value, details])).toEqual([[20, { own: 20 }]]);
+    expect(summarize(kept)).toEqual(summarize(repeats));
+    expect(JSON.stringify(merged([benchCase()], kept, []))).toBe(JSON.stringify(kept));
+  });
+
   it('of a newer run take the place of older ones of the same case, store and size', () => {
     const old = [result({ value: 1 }), result({ store: 'etcd', value: 2 }), result({ nodes: 11, value: 3 })];
     const now = [result({ run: 'second', at: '2026-01-03T00:00:00.000Z', value: 9 })];

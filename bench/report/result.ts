@@ -140,6 +140,13 @@ export function newestOf(results: readonly Result[]): Result[] {
   return results.filter((result) => runs.get(keyOf(result)) === result.run);
 }
 
+/** For keeping: of repeats only the one that is told has its pictures and details. */
+export function slimmed(results: readonly Result[]): Result[] {
+  const nameOf = (result: Result): string => `${keyOf(result)} ${result.at} ${result.value}`;
+  const told = new Set(summarize(results).map(nameOf));
+  return results.map((result) => (told.has(nameOf(result)) ? result : { ...result, series: undefined, quantiles: undefined, details: undefined }));
+}
+
 function newest(group: readonly Result[]): string {
   return group.reduce((latest, { at }) => (at > latest ? at : latest), '');
 }

@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync
 import { join } from 'node:path';
 import type { BenchCase } from '../bench-case.js';
 import { performancePage } from './page.js';
-import { newestOf, parseResults, type Result } from './result.js';
+import { newestOf, parseResults, slimmed, type Result } from './result.js';
 
 /** Relative to the directory of the page. */
 export const resultsFile = 'performance/results.jsonl';
@@ -19,7 +19,7 @@ export function readKept(directory: string): Result[] {
 export function merged(cases: readonly BenchCase[], kept: readonly Result[], added: readonly Result[]): Result[] {
   const place = new Map(cases.map(({ name }, index) => [name, index]));
   const all = newestOf([...kept, ...added]).filter(({ case: name }) => place.has(name));
-  const unique = [...new Map(all.map((result) => [JSON.stringify(result), result])).values()];
+  const unique = [...new Map(slimmed(all).map((result) => [JSON.stringify(result), result])).values()];
   const text = ({ store, nodes, tasks, at }: Result): string => `${store} ${String(nodes).padStart(9)} ${String(tasks).padStart(9)} ${at}`;
   return unique.sort((a, b) => place.get(a.case)! - place.get(b.case)! || (text(a) < text(b) ? -1 : 1));
 }
