@@ -7,8 +7,8 @@ import { namespaceKind } from '../../api/namespace.js';
 import { applyDefaults } from '../../api/validation.js';
 import type { Clock } from '../../lib/clock.js';
 import type { Random } from '../../lib/random.js';
+import { encodeObject } from '../storage/entry.js';
 import { decodeObject, isEmpty, isMapping, ownerProblems, refuseInvalid, settleNamespace } from './admission.js';
-import { encodeNew } from './encode.js';
 import { readSent } from './managed-fields/entries.js';
 import { ownersAfterWrite } from './managed-fields/ordinary-write.js';
 import type { Mutator } from './mutator.js';
@@ -137,7 +137,7 @@ export class Creator {
   #offer<T>(kind: KindDefinition, namespace: string | undefined, object: KubeObject, otherwise: (kind: KindDefinition, name: string) => T): Promise<Created | T> {
     const name = object.metadata.name!;
     const stored = toStored(kind, object);
-    const write = { op: 'create', key: objectStoreKey(storedKind(kind), name, namespace), value: encodeNew(stored) } as const;
+    const write = { op: 'create', key: objectStoreKey(storedKind(kind), name, namespace), value: encodeObject(stored) } as const;
     return this.options.cache.write(write, stored).then(
       (outcome) => (outcome.ok ? { rendered: asServed(kind, outcome.entry!), name, resourceVersion: String(outcome.revision) } : otherwise(kind, name)),
       (error: unknown) => {

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { taskKind, type Task } from '../../api/task.js';
 import type { KubeObject } from '../../api/meta.js';
 import { encodeObject, Entry } from '../storage/entry.js';
-import { encodeNew, encodeSuccessor } from './encode.js';
+import { encodeSuccessor } from './encode.js';
 
 const text = fc.oneof(fc.string(), fc.constantFrom('","status":{"', '\\","status":{', ',"status":{', 'é"\\u0022'));
 const strings = fc.dictionary(text, text, { maxKeys: 3 });
@@ -22,11 +22,6 @@ const tasks = fc
 const stored = (object: KubeObject): Entry => new Entry('/k', encodeObject(object), 9);
 
 describe('the text of an object', () => {
-  it('is the same for a new one as encodeObject gives', () => {
-    fc.assert(fc.property(tasks, (task) => expect(encodeNew(task)).toBe(encodeObject(task))));
-    expect(encodeNew({ kind: 'K', apiVersion: 'v1', metadata: { name: 'x' } })).toBe('{"apiVersion":"v1","kind":"K","metadata":{"name":"x"}}');
-  });
-
   it('is the same for one of which the status is new', () => {
     fc.assert(
       fc.property(tasks, status, (task, next) => {

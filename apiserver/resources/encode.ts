@@ -1,7 +1,7 @@
 // encode.ts
 //
-// The text to store for an object. JSON.stringify of an object that is in the order of the store already (apiVersion, kind,
-// metadata, then the rest) needs no copy; and of a task of which only the status is new, only the status is turned into text.
+// The text to store for an object that takes the place of another. Of a task of which only the status is new, which is what
+// most writes are, only the status is turned into text.
 
 import type { KubeObject } from '../../api/meta.js';
 import { taskKind } from '../../api/task.js';
@@ -10,28 +10,12 @@ import { encodeObject, type Entry } from '../storage/entry.js';
 
 const taskVersion = apiVersionOf(taskKind);
 
-/** Text of a new object: as encodeObject. */
-export function encodeNew(object: KubeObject): string {
-  return isInOrder(object) ? JSON.stringify(object) : encodeObject(object);
-}
-
 /** Text of what takes the place of `stored`: as encodeObject. */
 export function encodeSuccessor(stored: Entry, object: KubeObject): string {
   const at = statusAt(stored, object);
   return at === undefined ? encodeObject(object) : `${stored.value.slice(0, at)}${statusOpening}${JSON.stringify(object.status)}}`;
 }
 
-function isInOrder(object: KubeObject): boolean {
-  if (object.metadata.resourceVersion !== undefined) return false;
-  let place = 0;
-  for (const key in object) {
-    if (key !== headOrder[place]) return false;
-    if (++place === headOrder.length) return true;
-  }
-  return false;
-}
-
-const headOrder = ['apiVersion', 'kind', 'metadata'];
 const statusOpening = ',"status":';
 const statusMapping = `${statusOpening}{`;
 
