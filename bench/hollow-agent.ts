@@ -8,16 +8,17 @@
 import { isReason } from '../api/errors.js';
 import { timestamp, type Condition } from '../api/meta.js';
 import { nodeKind, type Node, type Taint } from '../api/node.js';
-import type { PresenceResponse } from '../api/protocol.js';
+import type { PresenceRequest } from '../api/protocol.js';
 import { taskKind, type Task } from '../api/task.js';
 import { ApiClient } from '../client/api-client.js';
-import { hedged } from '../client/hedge.js';
 import { Informer } from '../client/informer.js';
 import { TunnelTransport } from '../client/tunnel-transport.js';
-import { sleep, type Clock } from '../lib/clock.js';
+import type { Clock } from '../lib/clock.js';
 import { silentLogger } from '../lib/log.js';
+import type { Mux } from '../lib/mux.js';
 import type { Random } from '../lib/random.js';
 import type { HollowDialer } from './hollow-dialer.js';
+import { HollowPresence } from './hollow-presence.js';
 import { HollowTasks } from './hollow-tasks.js';
 import { HollowTransport } from './hollow-transport.js';
 import { keepHollowTunnel } from './hollow-tunnel.js';
@@ -50,6 +51,7 @@ export class HollowAgent {
   /** Over connections beside it. */
   readonly #direct: ApiClient;
   readonly #session: string;
+  #mux: Mux | undefined;
   readonly #tasks: HollowTasks | undefined;
 
   constructor(options: HollowAgentOptions) {
@@ -66,7 +68,11 @@ export class HollowAgent {
   /** Keeps the connection until the signal aborts. */
   connect(signal: AbortSignal): Promise<void> {
     const { nodeName, dialer, clock, random } = this.#options;
-    return keepHollowTunnel({ nodeName, dialer, transport: this.#tunnelled, clock, random }, signal);
+    const dialled = (mux: Mux | undefined): void => {
+      this.#mux = mux;
+      this.#tunnelled.dialled(mux);
+    };
+    return keepHollowTunnel({ nodeName, dialer, dialled, clock, random }, signal);
   }
 
   /**
@@ -82,7 +88,7 @@ export class HollowAgent {
       for (const { type, object, previous } of changes) if (type !== 'deleted' && object.status?.bindings !== previous?.status?.bindings) this.#bound(object, signal);
     });
     void informer.run(signal);
-    void this.#keepPresence(ttlMs, signal);
+    void this.#presence(ttlMs).run(signal);
     void this.#tasks?.run(signal);
     await informer.synced;
   }
@@ -101,30 +107,31 @@ export class HollowAgent {
   }
 
   async #announce(): Promise<number> {
-    const { ttlMs } = await this.#client.presence(this.#options.nodeName, { session: this.#session, announce: true, load: noLoad });
+    const { ttlMs } = await this.#client.presence(this.#options.nodeName, this.#presenceRequest(true));
     return ttlMs || ttlMsDefault;
   }
 
-  async #keepPresence(ttlMs: number, signal: AbortSignal): Promise<void> {
-    const { clock, random } = this.#options;
-    const periodMs = ttlMs / renewalsPerTtl;
-    // Agents of a real cluster were not started in the same moment.
-    await sleep(clock, random.float() * periodMs, signal);
-    while (!signal.aborted) {
-      const start = clock.monotonic();
-      await this.#renew(periodMs).catch(() => undefined);
-      await sleep(clock, Math.max(0, periodMs - (clock.monotonic() - start)), signal);
-    }
+  #presence(ttlMs: number): HollowPresence {
+    const { nodeName, clock, random } = this.#options;
+    const request = this.#presenceRequest(false);
+    return new HollowPresence({
+      nodeName,
+      request,
+      userAgent,
+      periodMs: ttlMs / renewalsPerTtl,
+      mux: () => this.#mux,
+      direct: () => this.#direct.presence(nodeName, request),
+      comeBack: async () => {
+        await this.#register();
+        await this.#announce();
+      },
+      clock,
+      random,
+    });
   }
 
-  async #renew(patienceMs: number): Promise<void> {
-    const { nodeName, clock } = this.#options;
-    const renew = (client: ApiClient): Promise<PresenceResponse> => client.presence(nodeName, { session: this.#session, announce: false, load: noLoad });
-    const { present } = this.#tunnelled.connected ? await hedged({ first: () => renew(this.#client), second: () => renew(this.#direct), patienceMs, clock }) : await renew(this.#client);
-    if (present) return;
-    // It was late and is lost. It has nothing to stop, so it may say at once that it is back.
-    await this.#register();
-    await this.#announce();
+  #presenceRequest(announce: boolean): PresenceRequest {
+    return { session: this.#session, announce, load: noLoad };
   }
 
   #bound(task: Task, signal: AbortSignal): void {
