@@ -62,6 +62,8 @@ export interface BenchCase {
   readonly better?: Better;
   /** Names the curve of which this case is a point, and where: cost against nodes, against history, against watchers. */
   readonly curve?: { readonly name: string; readonly x: number };
+  /** Run only when it is named itself, not with all or with its family: why. */
+  readonly onRequest?: string;
   /** @throws Error when the result is wrong: a figure of something broken is no figure */
   run(context: CaseContext): Promise<Measurement>;
 }

@@ -11,7 +11,14 @@ const read = (...args: string[]): ReturnType<typeof readFlags> => readFlags(args
 describe('the flags of the bench', () => {
   it('run everything when there is none', () => {
     expect(read()).toMatchObject({ repeat: 1, json: false, list: false, from: [], report: undefined, compare: undefined, stores: undefined });
-    expect(read().cases).toBe(cases);
+    expect(read().cases).toEqual(cases);
+  });
+
+  it('run what is on request only when it is named itself', () => {
+    const all = [...cases, benchCase({ name: 'basic/huge', onRequest: 'takes an hour' })];
+    expect(readFlags([], all).cases).toEqual(cases);
+    expect(named('basic', all).map(({ name }) => name)).toEqual(['basic/1', 'basic/2']);
+    expect(named('basic/huge', all).map(({ name }) => name)).toEqual(['basic/huge']);
   });
 
   it('name a case, or all of a family by what is before the slash', () => {

@@ -70,7 +70,7 @@ export function readFlags(args: readonly string[], cases: readonly BenchCase[]):
   return {
     help: values.help ?? false,
     list: values.list ?? false,
-    cases: values.case ? [...new Set(values.case.flatMap((name) => named(name, cases)))] : cases,
+    cases: values.case ? [...new Set(values.case.flatMap((name) => named(name, cases)))] : cases.filter(({ onRequest }) => !onRequest),
     stores: values.store ? [values.store as StoreName] : undefined,
     nodes: number('--nodes', values.nodes),
     tasks: number('--tasks', values.tasks),
@@ -82,12 +82,13 @@ export function readFlags(args: readonly string[], cases: readonly BenchCase[]):
   };
 }
 
-/** A case by its name, or all of a family: `watch-fanout` means `watch-fanout/100` and the others. @throws Error */
+/** A case by its name, or all of a family but those on request: `watch-fanout` means `watch-fanout/100` and the others. @throws Error */
 export function named(name: string, cases: readonly BenchCase[]): BenchCase[] {
   const exact = cases.filter((found) => found.name === name);
   if (exact.length > 0) return exact;
-  const family = cases.filter((found) => found.name.startsWith(`${name}/`));
-  const found = family.length > 0 ? family : cases.filter((candidate) => candidate.name.startsWith(`${name}-`));
+  const usual = cases.filter(({ onRequest }) => !onRequest);
+  const family = usual.filter((found) => found.name.startsWith(`${name}/`));
+  const found = family.length > 0 ? family : usual.filter((candidate) => candidate.name.startsWith(`${name}-`));
   if (found.length === 0) throw new Error(`there is no case ${name}; --list names them`);
   return found;
 }
