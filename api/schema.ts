@@ -58,6 +58,8 @@ export interface SchemaRules {
 
 export class ObjectSchema implements SchemaRules {
   readonly root: SchemaNode;
+  /** Says whether there is a problem, ten times as fast as the one that says which. */
+  #judge: ValidateFunction | undefined;
   #validate: ValidateFunction | undefined;
   /** Made when first needed; null where there is nothing to do. */
   #fillDefaults: FillDefaults | null | undefined;
@@ -68,8 +70,10 @@ export class ObjectSchema implements SchemaRules {
   }
 
   problems(value: unknown): FieldProblem[] {
-    this.#validate ??= ajv.compile(this.root);
-    if (this.#validate(value)) return [];
+    this.#judge ??= judging.compile(this.root);
+    if (this.#judge(value)) return [];
+    this.#validate ??= telling.compile(this.root);
+    this.#validate(value);
     const errors = (this.#validate.errors ?? []).filter((error) => error.keyword !== 'anyOf' && error.keyword !== 'if');
     const byField = new Map<string, FieldProblem>();
     for (const error of errors) {
@@ -98,12 +102,17 @@ export class ObjectSchema implements SchemaRules {
   }
 }
 
-const ajv = new Ajv({ allErrors: true, verbose: true, strict: false, coerceTypes: false, validateFormats: true });
-ajv.addFormat('date-time', (text: string) => /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/.test(text) && !Number.isNaN(Date.parse(text)));
-ajv.addFormat('byte', (text: string) => /^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/.test(text));
-ajv.addFormat('quantity', { type: 'string', validate: (text: string) => parseMilli(text) !== undefined });
-ajv.addFormat('int32', true);
-ajv.addFormat('int64', true);
+const judging = withFormats(new Ajv({ strict: false, messages: false }));
+const telling = withFormats(new Ajv({ strict: false, allErrors: true, verbose: true }));
+
+function withFormats(ajv: Ajv): Ajv {
+  ajv.addFormat('date-time', (text: string) => /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/.test(text) && !Number.isNaN(Date.parse(text)));
+  ajv.addFormat('byte', (text: string) => /^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/.test(text));
+  ajv.addFormat('quantity', { type: 'string', validate: (text: string) => parseMilli(text) !== undefined });
+  ajv.addFormat('int32', true);
+  ajv.addFormat('int64', true);
+  return ajv;
+}
 
 const formatHelp: Record<string, string> = {
   'date-time': "must be an RFC 3339 time (e.g. '2026-01-31T12:00:00Z')",
