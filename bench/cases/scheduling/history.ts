@@ -10,7 +10,7 @@ import { counted, measureBinding, measuredTasks } from './throughput.js';
 const perSecond = 5_000;
 const decayMax = 0.1;
 
-function historyCase(label: string, finished: number): BenchCase {
+function historyCase(label: string, finished: number, onRequest?: string): BenchCase {
   return {
     name: `history/${label}`,
     description: `${counted} Before them ${finished} tasks have succeeded and are kept. Those are put into the store while no API server runs, by the store's own library, each as the server would have stored it after its create, its binding and the reports of its agent; then the server starts.`,
@@ -19,6 +19,7 @@ function historyCase(label: string, finished: number): BenchCase {
     tasks: 10_000,
     targets: [{ figure: 'value', at: 'least', bound: finished > 0 ? perSecond * (1 - decayMax) : perSecond }],
     curve: { name: 'history', x: finished },
+    ...(onRequest === undefined ? {} : { onRequest }),
     async run(context) {
       const { clock, tasks } = context;
       const random = new SystemRandom();
@@ -45,4 +46,7 @@ function historyCase(label: string, finished: number): BenchCase {
   };
 }
 
-export const historyCases: readonly BenchCase[] = [historyCase('0', 0), historyCase('100k', 100_000), historyCase('1M', 1_000_000)];
+/** Measured: an API server of 4.1 GiB, as Node allows a process by itself on a machine of 24, ends while it reads them. */
+const tooMany = 'the API server needs a larger heap than Node allows by itself, and etcd a larger quota than its own 2 GiB';
+
+export const historyCases: readonly BenchCase[] = [historyCase('0', 0), historyCase('100k', 100_000), historyCase('1M', 1_000_000, tooMany)];
