@@ -10,8 +10,9 @@ import { failoverDefault, failoverFast } from './cases/failover.js';
 import { agents1000, agents10000 } from './cases/idle-agents.js';
 import { memoryFinished, memoryIdle, memoryNodes, memoryQueued } from './cases/memory.js';
 import { schedulingCases } from './cases/scheduling/index.js';
+import { realAgainstHollow } from './cases/real-against-hollow.js';
 import { loadedLatency, submitToRunning } from './cases/submit-to-running.js';
 import { truePerSecond1, truePerSecond4 } from './cases/true-per-second.js';
 import { watchFanout100, watchFanout1000, watchFanout5000 } from './cases/watch-fanout.js';
 
-export const cases: readonly BenchCase[] = [submitToRunning, loadedLatency, truePerSecond1, truePerSecond4, ...schedulingCases, apiCreate, apiBulkCreate, apiGet, apiList, apiPatch, watchFanout100, watchFanout1000, watchFanout5000, failoverDefault, failoverFast, agents1000, agents10000, memoryIdle, memoryNodes, memoryQueued, memoryFinished, coldStartDev, coldStartFull];
+export const cases: readonly BenchCase[] = [submitToRunning, loadedLatency, truePerSecond1, truePerSecond4, realAgainstHollow, ...schedulingCases, apiCreate, apiBulkCreate, apiGet, apiList, apiPatch, watchFanout100, watchFanout1000, watchFanout5000, failoverDefault, failoverFast, agents1000, agents10000, memoryIdle, memoryNodes, memoryQueued, memoryFinished, coldStartDev, coldStartFull];

@@ -100,7 +100,7 @@ export const memoryFinished: BenchCase = {
   stores: ['etcd', 'embedded'],
   nodes: 0,
   tasks: 100_000,
-  targets: [{ figure: 'value', at: 'most', bound: 400 }],
+  targets: [{ figure: 'value', at: 'most', bound: 600 }],
   async run(context) {
     const { clock, tasks } = context;
     const processes = await context.start();
