@@ -46,18 +46,25 @@ export async function startHollowCluster(context: CaseContext, processes: Taskpl
   });
   tally.onRegistered = (registered) => context.progress(`${registered} of ${total} hollow agents are registered`);
   await Promise.all(programs.map((program, index) => program.line(new RegExp(`^registered ${parts[index]!.count}$`), registerMsMax.base + total * registerMsMax.perAgent)));
+  const readAll = async (): Promise<HollowResult> => {
+    const results = await Promise.all(
+      programs.map(async (program, index) => {
+        const told = tally.resultOf(index);
+        program.signal('SIGUSR2');
+        await told;
+        return JSON.parse(await readFile(parts[index]!.resultPath, 'utf8')) as HollowResult;
+      }),
+    );
+    return { bound: results.flatMap(({ bound }) => bound), succeeded: results.flatMap(({ succeeded }) => succeeded) };
+  };
+  // One after the other: two signals at once may arrive as one.
+  let reading: Promise<unknown> = Promise.resolve();
   return {
     reached: (what, count) => tally.reached(what, count),
-    async results() {
-      const read = programs.map(async (program, index) => {
-        const told = new Deferred<void>();
-        program.onLine((line) => void (line.startsWith('result ') && told.resolve()));
-        program.signal('SIGUSR2');
-        await told.promise;
-        return JSON.parse(await readFile(parts[index]!.resultPath, 'utf8')) as HollowResult;
-      });
-      const results = await Promise.all(read);
-      return { bound: results.flatMap(({ bound }) => bound), succeeded: results.flatMap(({ succeeded }) => succeeded) };
+    results: () => {
+      const read = reading.then(readAll, readAll);
+      reading = read;
+      return read;
     },
     kill: async () => void (await Promise.all(programs.map((program) => program.kill()))),
   };
@@ -67,6 +74,7 @@ export async function startHollowCluster(context: CaseContext, processes: Taskpl
 class Tally {
   readonly #counts: Record<Counted | 'registered', number[]>;
   readonly #waits = new Set<{ what: Counted; count: number; reached: Deferred<void> }>();
+  readonly #results: (Deferred<void> | undefined)[] = [];
   onRegistered: (count: number) => void = () => undefined;
 
   constructor(parts: number) {
@@ -74,7 +82,15 @@ class Tally {
     this.#counts = { registered: zeros(), bound: zeros(), succeeded: zeros() };
   }
 
+  /** Resolves when the process says next that its file is written. */
+  resultOf(part: number): Promise<void> {
+    const told = new Deferred<void>();
+    this.#results[part] = told;
+    return told.promise;
+  }
+
   read(part: number, line: string): void {
+    if (line.startsWith('result ')) return this.#results[part]?.resolve();
     const [, what, number] = /^(registered|bound|succeeded) (\d+)$/.exec(line) ?? [];
     if (what === undefined) return;
     this.#counts[what as Counted | 'registered'][part] = Number(number);
