@@ -52,6 +52,8 @@ export interface WatchOptions {
   allowWatchBookmarks?: boolean;
   /** A bookmark follows what was missed since resourceVersion, at once. */
   bookmarkFirst?: boolean;
+  /** Begins with all objects there are, as ADDED, and a bookmark at their end, annotated k8s.io/initial-events-end. */
+  initialEvents?: boolean;
   timeoutSeconds?: number;
   /** Objects come as PartialObjectMetadata: without anything but metadata. */
   metadataOnly?: boolean;
@@ -170,11 +172,11 @@ export class ApiClient {
 
   /** As watch, but all events that arrived together at once. */
   async *watchBatches<T extends KubeObject>(kind: KindDefinition<T>, options: WatchOptions): AsyncGenerator<WatchEvent<T>[]> {
-    const { namespace, signal, metadataOnly, omitManagedFields, bookmarkFirst, ...query } = options;
+    const { namespace, signal, metadataOnly, omitManagedFields, bookmarkFirst, initialEvents, ...query } = options;
     const path = collectionPath(generic(kind), namespace);
     try {
       const headers = acceptOf('PartialObjectMetadata', metadataOnly, omitManagedFields);
-      const chunks = await this.#stream({ method: 'GET', path, query: { ...query, ...(bookmarkFirst ? { sendInitialEvents: false, resourceVersionMatch: 'NotOlderThan' } : {}), watch: true }, headers, signal });
+      const chunks = await this.#stream({ method: 'GET', path, query: { ...query, ...(bookmarkFirst || initialEvents ? { sendInitialEvents: Boolean(initialEvents), resourceVersionMatch: 'NotOlderThan' } : {}), watch: true }, headers, signal });
       yield* watchBatches<T>(chunks);
     } catch (error) {
       if (!signal.aborted) throw error;

@@ -11,13 +11,13 @@ import { IndexBy } from './index-by.js';
 import { Informer, type InformerChange } from './informer.js';
 import { FakeServer } from './testing/fake-server.js';
 
-function world(faults: Faults = {}, seed = 1) {
+function world(faults: Faults = {}, seed = 1, streamList = false) {
   const clock = new FakeClock();
   const server = new FakeServer();
   const random = new SeededRandom(seed);
   const transport = new FaultyTransport({ transport: server, clock, random, faults });
   const client = new ApiClient({ transport, clock });
-  const informer = new Informer<ConfigMap>({ client, kind: configMapKind, clock, random, logger: silentLogger });
+  const informer = new Informer<ConfigMap>({ client, kind: configMapKind, clock, random, logger: silentLogger, streamList });
   const stop = new AbortController();
   const changes: InformerChange<ConfigMap>[] = [];
   informer.onChanges((batch) => changes.push(...batch));
@@ -51,6 +51,21 @@ describe('informer', () => {
     expect(words(changes)).toEqual(['modified ns/a', 'deleted ns/b']);
     expect(changes[0]!.previous?.data).toBeUndefined();
     expect(informer.get('ns/a')?.data).toEqual({ x: '1' });
+    await end();
+  });
+
+  it('takes the list from the stream where it is told to, with what happens meanwhile', async () => {
+    const { server, informer, changes, clock, start, end } = world({ splitChunk: 0.5, delayMsMax: 50 }, 1, true);
+    for (const name of ['a', 'b', 'c', 'd']) server.put('ns', name);
+    start();
+    await clock.advance(10);
+    server.put('ns', 'e');
+    server.remove('ns', 'a');
+    await clock.advance(1_000);
+    await informer.synced;
+    expect([...informer.keys()].toSorted()).toEqual(['ns/b', 'ns/c', 'ns/d', 'ns/e']);
+    expect(new Set(words(changes)).size).toBe(changes.length);
+    expect(server.requests).toHaveLength(1);
     await end();
   });
 
@@ -151,8 +166,8 @@ describe('informer', () => {
       delayMsMax: fc.constantFrom(0, 50, 1_000),
     });
     await fc.assert(
-      fc.asyncProperty(fc.array(step, { maxLength: 60 }), faults, fc.integer(), async (steps, luck, seed) => {
-        const { server, transport, informer, changes, clock, start, end } = world(luck, seed);
+      fc.asyncProperty(fc.array(step, { maxLength: 60 }), faults, fc.integer(), fc.boolean(), async (steps, luck, seed, streamList) => {
+        const { server, transport, informer, changes, clock, start, end } = world(luck, seed, streamList);
         const index = new IndexBy(informer, (object) => object.metadata.name);
         start();
         for (const action of steps) {

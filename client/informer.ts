@@ -40,6 +40,11 @@ export interface InformerOptions<T extends KubeObject> {
   metadataOnly?: boolean;
   /** Objects are asked for without metadata.managedFields. */
   omitManagedFields?: boolean;
+  /**
+   * The list, too, comes as a stream: in turns as short as its chunks, in one go as of one version however many objects there are, and
+   * found by the server's index where the selector has one. Needs a server that knows sendInitialEvents.
+   */
+  streamList?: boolean;
   /** What is kept of an object (apiVersion, kind and metadata at least), where its readers do not need all. Default: all. */
   keep?(object: T): T;
   /** Whether objects are frozen, so that a careless write fails at its own line. Default: in tests. */
@@ -47,6 +52,8 @@ export interface InformerOptions<T extends KubeObject> {
 }
 
 const pageItemsMax = 5_000;
+/** Annotation of the bookmark at the end of a list that comes as a stream. */
+const initialEventsEnd = 'k8s.io/initial-events-end';
 /** Watches end after a time between this and twice this, so that connections spread over several API servers again. */
 const watchSecondsMin = 300;
 /** A watch that outlives its time by so much hangs: the server, or the way to it, is gone without a word. */
@@ -138,7 +145,7 @@ export class Informer<T extends KubeObject> implements Service {
     const reconnect = new Reconnect({ clock, random, logger: this.#logger });
     while (!signal.aborted) {
       try {
-        if (this.#resourceVersion === undefined) await this.#list(signal);
+        if (this.#resourceVersion === undefined && !this.#options.streamList) await this.#list(signal);
         const startedMs = clock.monotonic();
         await this.#watch(signal, () => reconnect.healthy());
         // A server that ends watches at once must not be asked in a tight loop.
@@ -205,12 +212,13 @@ export class Informer<T extends KubeObject> implements Service {
     const deadline = clock.timer(timeoutSeconds * 1_000 + watchOvertimeMs, () => hung.abort());
     const anew = (this.#watchAnew = new AbortController());
     const either = AbortSignal.any([signal, hung.signal, anew.signal]);
+    let listed: Map<string, T> | undefined = this.#resourceVersion === undefined ? new Map() : undefined;
     try {
       const batches = client.watchBatches(kind, {
         namespace,
         labelSelector,
         fieldSelector,
-        resourceVersion: this.#resourceVersion,
+        ...(this.#resourceVersion === undefined ? { initialEvents: true } : { resourceVersion: this.#resourceVersion }),
         allowWatchBookmarks: true,
         ...(this.#awaited.length > 0 ? { bookmarkFirst: true } : {}),
         timeoutSeconds,
@@ -221,7 +229,10 @@ export class Informer<T extends KubeObject> implements Service {
       for await (const batch of batches) {
         if (signal.aborted) return;
         healthy();
-        this.#apply(batch);
+        const rest = listed ? this.#collect(listed, batch) : batch;
+        if (!rest) continue;
+        listed = undefined;
+        this.#apply(rest);
         this.#tellReached();
         // Another server, which is behind: ask again in a moment.
         if (this.#awaited.length > 0 && batch.some(({ type }) => type === 'BOOKMARK')) return;
@@ -229,6 +240,18 @@ export class Informer<T extends KubeObject> implements Service {
     } finally {
       deadline.cancel();
     }
+  }
+
+  /** Takes objects of a list that comes as a stream. @returns what follows it, when it has ended */
+  #collect(listed: Map<string, T>, batch: readonly WatchEvent<T>[]): readonly WatchEvent<T>[] | undefined {
+    for (const [index, { type, object }] of batch.entries()) {
+      if (type === 'ADDED') listed.set(objectKey(object), this.#own(object));
+      if (type !== 'BOOKMARK' || object.metadata.annotations?.[initialEventsEnd] !== 'true') continue;
+      this.#resourceVersion = object.metadata.resourceVersion;
+      this.#replace(listed);
+      return batch.slice(index + 1);
+    }
+    return undefined;
   }
 
   #tellReached(): void {

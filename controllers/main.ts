@@ -93,7 +93,7 @@ type Informers = ReturnType<typeof makeInformers>;
 
 /** Nobody here asks who set which field, nor for tasks that nothing more becomes of: history costs nothing. */
 function makeInformers(context: { client: ApiClient; clock: Clock; random: Random; logger: Logger }) {
-  const common = { ...context, omitManagedFields: true };
+  const common = { ...context, omitManagedFields: true, streamList: true };
   return {
     tasks: new Informer({ ...common, kind: taskKind, fieldSelector: unsettledSelector, keep: withoutFinishedWork }),
     nodes: new Informer({ ...common, kind: nodeKind }),

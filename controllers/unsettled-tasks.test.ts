@@ -56,7 +56,7 @@ beforeEach(async () => {
   await server.ready;
   admin = new ApiClient({ transport: server.transport(adminUser) });
   client = new ApiClient({ transport: server.transport(controllersUser) });
-  tasks = new Informer({ client, kind: taskKind, fieldSelector: unsettledSelector, omitManagedFields: true, keep: withoutFinishedWork, clock, random, logger });
+  tasks = new Informer({ client, kind: taskKind, fieldSelector: unsettledSelector, omitManagedFields: true, streamList: true, keep: withoutFinishedWork, clock, random, logger });
 });
 
 afterEach(async () => {

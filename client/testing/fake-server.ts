@@ -80,6 +80,7 @@ export class FakeServer implements Transport {
 
   async stream(request: ApiRequest): Promise<ApiStream> {
     this.requests.push(request);
+    if (request.query?.['sendInitialEvents'] === true) return { status: 200, headers: {}, chunks: this.#watch(this.#state(), request.signal) };
     const from = Number(request.query?.['resourceVersion']);
     if (from < this.#forgotten) {
       const status = new ApiError('Expired', 'too old resource version').toStatus();
@@ -87,6 +88,13 @@ export class FakeServer implements Transport {
     }
     const backlog = this.#history.filter((event) => event.revision > from).map(line);
     return { status: 200, headers: {}, chunks: this.#watch(backlog, request.signal) };
+  }
+
+  /** What there is as lines of a watch, and the bookmark at its end. */
+  #state(): string[] {
+    const metadata = { resourceVersion: String(this.#revision), annotations: { 'k8s.io/initial-events-end': 'true' } };
+    const objects = [...this.#objects.values()].map((object) => ({ type: 'ADDED', object }));
+    return [...objects, { type: 'BOOKMARK', object: { metadata } }].map((event) => `${JSON.stringify(event)}\n`);
   }
 
   async close(): Promise<void> {
