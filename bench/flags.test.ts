@@ -47,6 +47,7 @@ describe('the text of the bench', () => {
     expect(text).toBe('watch  embedded  10 nodes, 100 tasks:  4,321 tasks/s  p50 7.13 ms  p99 49 ms\n    MISSED ≥ 5,000 tasks/s\n    met    p99 ≤ 50 ms\n    fsyncMs=0.2\n');
     expect(resultText(own, result({ nodes: 5 }))).not.toContain('MISSED');
     expect(listText([own])).toContain('watch  (10 nodes, 100 tasks; embedded, etcd)');
+    expect(listText([benchCase({ onRequest: 'it takes long' })])).toContain('only on request: it takes long');
   });
 });
 

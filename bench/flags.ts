@@ -70,7 +70,7 @@ export function readFlags(args: readonly string[], cases: readonly BenchCase[]):
   return {
     help: values.help ?? false,
     list: values.list ?? false,
-    cases: values.case ? [...new Set(values.case.flatMap((name) => named(name, cases)))] : cases.filter(({ onRequest }) => !onRequest),
+    cases: values.case ? [...new Set(values.case.flatMap((name) => named(name, cases)))] : cases.filter(({ onRequest }) => values.list || !onRequest),
     stores: values.store ? [values.store as StoreName] : undefined,
     nodes: number('--nodes', values.nodes),
     tasks: number('--tasks', values.tasks),

@@ -17,9 +17,10 @@ export function resultText(benchCase: BenchCase, result: Result): string {
 
 export function listText(cases: readonly BenchCase[]): string {
   return cases
-    .map(({ name, description, nodes, tasks, stores, targets = [] }) => {
+    .map(({ name, description, nodes, tasks, stores, targets = [], onRequest }) => {
       const target = targets.length === 0 ? '' : `\n    target: ${targets.map((one) => targetText(one, '').trim()).join(', ')}`;
-      return `${name}  (${nodes} nodes, ${tasks} tasks; ${stores.join(', ')})\n    ${description}${target}\n`;
+      const request = onRequest === undefined ? '' : `\n    only on request: ${onRequest}`;
+      return `${name}  (${nodes} nodes, ${tasks} tasks; ${stores.join(', ')})\n    ${description}${target}${request}\n`;
     })
     .join('');
 }

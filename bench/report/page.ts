@@ -109,7 +109,7 @@ function sectionText(section: Section, cases: readonly BenchCase[], summaries: r
     `## ${section.title}`,
     section.text,
     measured.length > 0 ? figuresTable(measured, runs) : '',
-    missing.length > 0 ? `Not measured yet: ${missing.map(({ name }) => `\`${name}\``).join(', ')}.` : '',
+    missing.length > 0 ? `Not measured yet: ${missing.map(({ name, onRequest }) => `\`${name}\`${onRequest === undefined ? '' : ' (on request only)'}`).join(', ')}.` : '',
     ...images,
     `What each counts:\n\n${descriptionsText(cases)}`,
     measured.length > 0 ? costTable(measured) : '',
@@ -196,7 +196,8 @@ ${table(['system', 'figure', 'counts', 'on', 'source', 'beside it, here'], rows,
 }
 
 function besideText(name: string, cases: readonly BenchCase[], summaries: readonly Summary[]): string {
-  const last = cases.find((benchCase) => benchCase.name === name) ?? cases.filter((benchCase) => benchCase.name.startsWith(`${name}/`)).at(-1);
+  const family = cases.filter((benchCase) => benchCase.name.startsWith(`${name}/`));
+  const last = cases.find((benchCase) => benchCase.name === name) ?? family.findLast((benchCase) => summaries.some((summary) => summary.case === benchCase.name)) ?? family.at(-1);
   if (!last) return '';
   const figures = summaries
     .filter((summary) => summary.case === last.name && summary.nodes === last.nodes && summary.tasks === last.tasks)
