@@ -26,7 +26,7 @@ describe('the transport of a hollow agent', () => {
       }
       const parts: Buffer[] = [];
       request.on('data', (part: Buffer) => parts.push(part));
-      request.on('end', () => response.writeHead(201).end(`${request.method} ${request.url} ${socket.getPeerCertificate().subject.CN} ${Buffer.concat(parts).toString()}`));
+      request.on('end', () => response.writeHead(201).end(`${request.method} ${request.url} ${String(socket.getPeerCertificate().subject.CN)} ${Buffer.concat(parts).toString()}`));
     });
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     const credentials = credentialsOf(authority, Date.now());
