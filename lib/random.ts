@@ -3,7 +3,7 @@
 // Chance comes in through constructors, as time does. Names, jitter and tie-breaks come from a Random; a seeded one
 // replays. Secrets never do: they come from node:crypto where they are made.
 
-import { randomFillSync } from 'node:crypto';
+import { randomFillSync, randomUUID } from 'node:crypto';
 
 export interface Random {
   /** A float in [0, 1). */
@@ -54,6 +54,11 @@ export class SystemRandom extends RandomBase {
       this.#used = 0;
     }
     return this.#block[this.#used++]!;
+  }
+
+  /** Every new object takes one: the platform's own is a tenth of the work. */
+  override uuid(): string {
+    return randomUUID();
   }
 }
 

@@ -149,8 +149,6 @@ function immutableProblems(desired: ObjectMeta, stored: ObjectMeta): FieldProble
 
 /** A status that is no subresource is what the user says, like everything else. */
 function sameIntent({ statusSubresource }: KindDefinition, a: KubeObject, b: KubeObject): boolean {
-  const { metadata: _ma, status: statusA, ...restA } = a;
-  const { metadata: _mb, status: statusB, ...restB } = b;
-  return dequal(restA, restB) && (statusSubresource || dequal(statusA, statusB));
+  const isSame = (key: string): boolean => key === 'metadata' || (key === 'status' && statusSubresource) || dequal(a[key], b[key]);
+  return Object.keys(a).every(isSame) && Object.keys(b).every((key) => key in a || isSame(key));
 }
-
