@@ -2,6 +2,7 @@
 
 import { stringify } from 'yaml';
 import type { User } from '../resources/service.js';
+import type { WatchLines } from './watch-lines.js';
 
 export interface ServerRequest {
   method: string;
@@ -30,6 +31,8 @@ export interface ServerReply {
 export interface ReplyOutput {
   /** Never blocks; what the client has not taken yet is in `bufferedBytes`. */
   write(chunk: string | Buffer): void;
+  /** The same for what many connections are sent; absent where it makes no difference. The bytes must not be changed afterwards. */
+  writeLines?(lines: WatchLines): void;
   readonly bufferedBytes: number;
   /** Resolves when the client has taken what was written, or has gone. */
   drained(): Promise<void>;

@@ -96,7 +96,7 @@ export async function writeReply(reply: ServerReply, incoming: IncomingMessage, 
     response.writeHead(status, headers);
     response.flushHeaders();
     if (incoming.method === 'HEAD') return void response.end();
-    await writeStream(body, response, stop, clock);
+    await writeStream(body, response, incoming.httpVersion === '1.1', stop, clock);
     return;
   }
   if (status === 304) {
@@ -108,7 +108,17 @@ export async function writeReply(reply: ServerReply, incoming: IncomingMessage, 
   else response.end(body);
 }
 
-async function writeStream(body: (output: ReplyOutput) => void | Promise<void>, response: ServerResponse, stop: AbortSignal, clock: Clock): Promise<void> {
+/**
+ * Past node:http, which would make four writes of one chunk and copy them into one: the connection takes the chunk as it is. While an earlier
+ * response of the same connection is not out yet, there is no connection to write to.
+ */
+function writeChunk(response: ServerResponse, bytes: Buffer, chunk: Buffer): void {
+  const { socket } = response;
+  if (socket) socket.write(chunk);
+  else response.write(bytes);
+}
+
+async function writeStream(body: (output: ReplyOutput) => void | Promise<void>, response: ServerResponse, isChunked: boolean, stop: AbortSignal, clock: Clock): Promise<void> {
   const gone = new AbortController();
   const abort = (): void => gone.abort();
   response.once('close', abort);
@@ -116,6 +126,7 @@ async function writeStream(body: (output: ReplyOutput) => void | Promise<void>, 
   try {
     await body({
       write: (chunk) => void (response.destroyed || response.write(chunk)),
+      ...(isChunked ? { writeLines: ({ bytes, chunk }) => void (response.destroyed || writeChunk(response, bytes, chunk)) } : {}),
       get bufferedBytes() {
         return response.writableLength;
       },
@@ -155,13 +166,16 @@ function onAbort(signal: AbortSignal, handler: () => void): () => void {
 
 function drained(response: ServerResponse): Promise<void> {
   return new Promise((resolve) => {
-    if (response.destroyed || !response.writableNeedDrain) return resolve();
+    const { socket } = response;
+    // What went past the response is known to its connection only.
+    const full = response.writableNeedDrain ? response : socket?.writableNeedDrain ? socket : undefined;
+    if (response.destroyed || !full) return resolve();
     const done = (): void => {
-      response.removeListener('drain', done);
+      full.removeListener('drain', done);
       response.removeListener('close', done);
       resolve();
     };
-    response.once('drain', done);
+    full.once('drain', done);
     response.once('close', done);
   });
 }

@@ -9,6 +9,7 @@ import { Deferred } from '../../lib/deferred.js';
 import type { Rendered, WatchSink } from '../resources/service.js';
 import type { ReplyOutput } from './message.js';
 import type { Shaper } from './table.js';
+import { joined, watchLine, type WatchLines } from './watch-lines.js';
 
 /** Bytes that a watcher may leave unread. */
 export const watchBufferBytesMax = 8 * 1024 * 1024;
@@ -20,7 +21,8 @@ export class WatchReply implements WatchSink {
   readonly #ended = new Deferred<void>();
   #output: ReplyOutput | undefined;
   /** Lines of this tick: written together, so that a burst of events costs one write. */
-  #lines = '';
+  #lines: WatchLines[] = [];
+  #bytes = 0;
   #flushQueued = false;
   #over = false;
   readonly #attached = new Deferred<void>();
@@ -31,18 +33,18 @@ export class WatchReply implements WatchSink {
 
   event(type: 'ADDED' | 'MODIFIED' | 'DELETED' | 'BOOKMARK', object: Rendered): void {
     if (this.#over) return;
-    this.#line(`{"type":"${type}","object":${type === 'BOOKMARK' ? this.#shaper.bookmark(object) : this.#shaper.event(object)}}\n`);
+    this.#line(watchLine(type, type === 'BOOKMARK' ? this.#shaper.bookmark(object) : this.#shaper.event(object)));
   }
 
   end(status: Status | undefined): void {
     if (this.#over) return;
-    if (status) this.#line(`{"type":"ERROR","object":${JSON.stringify(status)}}\n`);
+    if (status) this.#line(watchLine('ERROR', JSON.stringify(status)));
     this.#over = true;
     this.#ended.resolve();
   }
 
   get full(): boolean {
-    return this.#lines.length + (this.#output?.bufferedBytes ?? 0) > fullBytes;
+    return this.#bytes + (this.#output?.bufferedBytes ?? 0) > fullBytes;
   }
 
   async drained(): Promise<void> {
@@ -72,8 +74,9 @@ export class WatchReply implements WatchSink {
     output.end();
   }
 
-  #line(line: string): void {
-    this.#lines += line;
+  #line(line: WatchLines): void {
+    this.#lines.push(line);
+    this.#bytes += line.bytes.length;
     if (this.#flushQueued || !this.#output) return;
     this.#flushQueued = true;
     process.nextTick(() => this.#flush());
@@ -81,10 +84,12 @@ export class WatchReply implements WatchSink {
 
   #flush(): void {
     this.#flushQueued = false;
-    if (this.#lines === '' || !this.#output) return;
-    const lines = this.#lines;
-    this.#lines = '';
-    this.#output.write(lines);
+    if (this.#lines.length === 0 || !this.#output) return;
+    const lines = joined(this.#lines);
+    this.#lines = [];
+    this.#bytes = 0;
+    if (this.#output.writeLines) this.#output.writeLines(lines);
+    else this.#output.write(lines.bytes);
     if (this.#output.bufferedBytes > watchBufferBytesMax && !this.#over) {
       this.end(expired(`the watch is closed because its reader has left more than ${watchBufferBytesMax} bytes unread; list again`).toStatus());
     }
