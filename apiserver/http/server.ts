@@ -13,6 +13,7 @@ import { aborted } from '../../lib/service.js';
 import type { Handler } from '../handler.js';
 import type { ResourceService } from '../resources/service.js';
 import { createApp } from './app.js';
+import { limitConnections } from './connection-limit.js';
 import { NodeRequest, splitUrl, writeReply } from './node-http.js';
 import { StreamServer } from './streams/stream-server.js';
 import { userOfSocket } from './tls-user.js';
@@ -82,6 +83,7 @@ export class HttpsServer {
       this.#sockets.add(socket);
       socket.once('close', () => this.#sockets.delete(socket));
     });
+    limitConnections(this.#server, options);
     this.#server.on('secureConnection', readThroughStream);
     this.#server.on('clientError', (error: NodeJS.ErrnoException, socket) => refuseBytes(error, socket as TLSSocket));
   }
