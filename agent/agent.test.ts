@@ -136,9 +136,9 @@ describe('runAgent', () => {
     await startAgent();
     await run('stubborn', { script: 'trap "" TERM; echo $$; while :; do sleep 1; done', terminationGracePeriodSeconds: 1 });
     const task = await taskThat(api, 'stubborn', inPhase('Running'));
+    const pid = Number(await firstLine(join(dataDir, 'attempts', `${task.metadata.uid}-1-1`, 'output.log')));
     await api.user.delete(taskKind, 'stubborn', 'default');
     await taskThat(api, 'stubborn', (found) => found === undefined);
-    const pid = Number(await firstLine(join(dataDir, 'attempts', `${task.metadata.uid}-1-1`, 'output.log')));
     expect(readStat(pid)?.state ?? 'gone').toMatch(/gone|Z/);
   });
 

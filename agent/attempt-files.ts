@@ -29,12 +29,12 @@ export class AttemptFiles {
 
   /** Makes the directory; another user than the agent's may pass through it but not look around. */
   create(owner: { uid: number; gid: number } | undefined): void {
-    mkdirSync(this.dir, { recursive: true, mode: 0o700 });
+    makeDirectory(this.dir);
     if (owner) chmodSync(this.dir, 0o711);
   }
 
   createWork(owner: { uid: number; gid: number } | undefined): string {
-    mkdirSync(this.workPath, { recursive: true, mode: 0o700 });
+    makeDirectory(this.workPath);
     if (owner) chownSync(this.workPath, owner.uid, owner.gid);
     return this.workPath;
   }
@@ -107,6 +107,15 @@ export class AttemptFiles {
   /** All that the wrapper's shell had to say. */
   readShellWords(): string {
     return readText(join(this.dir, 'exit'))?.trim() ?? '';
+  }
+}
+
+/** Not recursively, which asks for more than the one directory. */
+function makeDirectory(path: string): void {
+  try {
+    mkdirSync(path, { mode: 0o700 });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
   }
 }
 

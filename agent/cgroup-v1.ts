@@ -5,7 +5,7 @@
 
 import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { childGroups, killPid, makeGroup, readKeyed, readNumber, readPids, removeGroup, tryWrite, type AttemptGroup, type Cgroups, type GroupSettings } from './cgroup.js';
+import { childGroups, killPid, makeAttemptGroup, makeGroup, readKeyed, readNumber, readPids, removeGroup, tryWrite, type AttemptGroup, type Cgroups, type GroupSettings } from './cgroup.js';
 import { cpuShares, type CgroupsV2 } from './cgroup-v2.js';
 import type { Usage } from './driver.js';
 
@@ -42,7 +42,7 @@ export class CgroupsV1 implements Cgroups {
     const skip = limits.cpuMilli === undefined && requests.cpuMilli === undefined ? this.#nodes.get('cpu') : undefined;
     const shared = this.#nodes.get('cpu') === this.#nodes.get('cpuacct');
     const dirs = this.#dirs(key, shared ? undefined : skip);
-    for (const dir of dirs.values()) if (!makeGroup(dir)) throw new Error(`cannot make the cgroup ${dir}`);
+    for (const dir of new Set(dirs.values())) makeAttemptGroup(dir);
     const memory = dirs.get('memory');
     if (memory && limits.memoryBytes !== undefined) {
       if (!tryWrite(join(memory, 'memory.limit_in_bytes'), String(limits.memoryBytes))) throw new Error(`the kernel refuses a memory limit of ${limits.memoryBytes} bytes`);
@@ -108,12 +108,15 @@ class GroupV1 implements AttemptGroup {
   }
 
   usage(): Usage {
-    const cpuNs = this.#number('cpuacct', 'cpuacct.usage');
     const memoryBytes = this.#number('memory', 'memory.usage_in_bytes');
+    return { ...this.usageInAll(), ...(memoryBytes === undefined ? {} : { memoryBytes }) };
+  }
+
+  usageInAll(): Usage {
+    const cpuNs = this.#number('cpuacct', 'cpuacct.usage');
     const memoryPeakBytes = this.#number('memory', 'memory.max_usage_in_bytes');
     return {
       ...(cpuNs === undefined ? {} : { cpuSeconds: cpuNs / 1e9 }),
-      ...(memoryBytes === undefined ? {} : { memoryBytes }),
       ...(memoryPeakBytes === undefined ? {} : { memoryPeakBytes }),
     };
   }
@@ -124,7 +127,7 @@ class GroupV1 implements AttemptGroup {
   }
 
   remove(): boolean {
-    const removed = [...this.dirs.values()].map(removeGroup);
+    const removed = [...new Set(this.dirs.values())].map(removeGroup);
     return (this.unified?.remove() ?? true) && removed.every(Boolean);
   }
 
@@ -152,6 +155,7 @@ class GroupV1 implements AttemptGroup {
       pids: () => own.pids(),
       kill: () => own.kill(),
       usage: () => own.usage(),
+      usageInAll: () => own.usageInAll(),
       oomKilled: () => own.oomKilled(),
       remove: () => own.remove(),
       child: () => undefined,

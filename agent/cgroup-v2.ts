@@ -2,7 +2,7 @@
 
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { childGroups, helperGroup, killPid, makeGroup, readKeyed, readNumber, readPids, removeGroup, tryRead, tryWrite, type AttemptGroup, type Cgroups, type GroupSettings } from './cgroup.js';
+import { childGroups, helperGroup, killPid, makeAttemptGroup, makeGroup, readKeyed, readNumber, readPids, removeGroup, tryRead, tryWrite, type AttemptGroup, type Cgroups, type GroupSettings } from './cgroup.js';
 import type { Usage } from './driver.js';
 
 const controllersWanted = ['memory', 'cpu'] as const;
@@ -37,7 +37,7 @@ export class CgroupsV2 implements Cgroups {
 
   create(key: string, { limits, requests }: GroupSettings): AttemptGroup {
     const group = new GroupV2(join(this.#node, key));
-    if (!makeGroup(group.path)) throw new Error(`cannot make the cgroup ${group.path}`);
+    makeAttemptGroup(group.path);
     if (this.controllers.has('memory') && limits.memoryBytes !== undefined) {
       if (!tryWrite(join(group.path, 'memory.max'), String(limits.memoryBytes))) throw new Error(`the kernel refuses a memory limit of ${limits.memoryBytes} bytes`);
       tryWrite(join(group.path, 'memory.swap.max'), '0');
@@ -90,12 +90,15 @@ class GroupV2 implements AttemptGroup {
   }
 
   usage(): Usage {
+    const memoryBytes = this.#memoryBytes();
+    return { ...this.usageInAll(), ...(memoryBytes === undefined ? {} : { memoryBytes }) };
+  }
+
+  usageInAll(): Usage {
     const usageUs = readKeyed(join(this.path, 'cpu.stat'), 'usage_usec');
-    const memoryBytes = readNumber(join(this.path, 'memory.current'));
-    const memoryPeakBytes = readNumber(join(this.path, 'memory.peak')) ?? memoryBytes;
+    const memoryPeakBytes = readNumber(join(this.path, 'memory.peak')) ?? this.#memoryBytes();
     return {
       ...(usageUs === undefined ? {} : { cpuSeconds: usageUs / 1e6 }),
-      ...(memoryBytes === undefined ? {} : { memoryBytes }),
       ...(memoryPeakBytes === undefined ? {} : { memoryPeakBytes }),
     };
   }
@@ -106,6 +109,10 @@ class GroupV2 implements AttemptGroup {
 
   remove(): boolean {
     return removeGroup(this.path);
+  }
+
+  #memoryBytes(): number | undefined {
+    return readNumber(join(this.path, 'memory.current'));
   }
 
   child(name: string): GroupV2 {

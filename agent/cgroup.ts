@@ -26,6 +26,8 @@ export interface AttemptGroup {
   pids(): number[];
   kill(): void;
   usage(): Usage;
+  /** What it has used in all, when nothing runs any more: without `memoryBytes`, as each figure is a file to read. */
+  usageInAll(): Usage;
   /** Whether a process of the group was killed for want of memory. */
   oomKilled(): boolean;
   /** False while something in it still lives (or is a zombie): try again. */
@@ -67,6 +69,18 @@ export function makeGroup(path: string): boolean {
     return true;
   } catch {
     return false;
+  }
+}
+
+/** A group in one that `makeGroup` made, without its costly questions. @throws Error when the kernel refuses */
+export function makeAttemptGroup(path: string): void {
+  try {
+    mkdirSync(path);
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code;
+    if (code === 'EEXIST') return;
+    if (code === 'ENOENT' && makeGroup(path)) return;
+    throw new Error(`cannot make the cgroup ${path}`, { cause: error });
   }
 }
 

@@ -9,7 +9,7 @@
 // Directories of ended attempts stay for reading, the newest ones, until there are too many, too old or too big.
 
 import { execFile } from 'node:child_process';
-import { chmodSync, closeSync, copyFileSync, fstatSync, openSync, readFileSync, readSync, renameSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import { chmodSync, closeSync, copyFileSync, fstatSync, openSync, readFileSync, readSync, renameSync, rmdirSync, rmSync, statSync, truncateSync, unlinkSync, writeFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -108,7 +108,7 @@ export class LogStore implements Service {
 
   /** The task is gone: so are the directories of its ended attempts. */
   removeTask(uid: string): void {
-    for (const key of [...this.#ended.keys()]) if (parseAttemptKey(key)?.uid === uid) this.#remove(key);
+    for (const key of [...this.#ended.keys()]) if (key.startsWith(uid) && parseAttemptKey(key)?.uid === uid) this.#remove(key);
   }
 
   /** Directory of the newest attempt of the task, or of the numbered one. */
@@ -220,9 +220,28 @@ export class LogStore implements Service {
  */
 async function removeTree(dir: string): Promise<void> {
   const mode = statSync(dir, { throwIfNoEntry: false })?.mode ?? 0;
-  if ((mode & passableByOthers) === 0) return rm(dir, { recursive: true, force: true });
+  if ((mode & passableByOthers) === 0) {
+    if (!removeSmall(dir)) await rm(dir, { recursive: true, force: true });
+    return;
+  }
   chmodSync(dir, 0o700);
   await promisify(execFile)('rm', ['-rf', '--', dir]);
+}
+
+/** What most attempts leave, without a search. @returns false when there is more */
+function removeSmall(dir: string): boolean {
+  try {
+    for (const name of ['run', 'exit', 'output.log']) unlinkSync(join(dir, name));
+    try {
+      rmdirSync(join(dir, 'work'));
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    }
+    rmdirSync(dir);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 const passableByOthers = 0o011;

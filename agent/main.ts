@@ -30,6 +30,7 @@ import { Fence, type FenceKeeper } from './fence.js';
 import { Journal } from './journal.js';
 import { LoadMeter } from './load.js';
 import { LogStore, type LogKeep } from './log-store.js';
+import { NativeLauncher } from './native-launcher.js';
 import { NodeRegistration } from './node-status.js';
 import { ProcessDriver } from './process-driver.js';
 import { Semaphore } from './semaphore.js';
@@ -55,6 +56,8 @@ export interface AgentRunOptions {
   dataDir: string;
   /** End the tasks' processes when the agent ends, instead of leaving them to the next one. */
   stopTasksOnExit?: boolean;
+  /** Calls the handler at each SIGCHLD. @returns stops that. Without it processes are made by Node's own, slower means (launcher.ts). */
+  onChildEnded?(handler: () => void): () => void;
   /** Instead of processes. */
   driver?: Driver;
   logKeep?: Partial<LogKeep>;
@@ -193,7 +196,8 @@ function processes(options: AgentRunOptions, logger: Logger): { driver: Driver; 
   const { dataDir, nodeName, clock } = options;
   const cgroups = detectCgroups(groupNameOf(nodeName, dataDir));
   const watchdog = new Watchdog({ dataDir, cgroups, logger });
-  return { driver: new ProcessDriver({ dataDir, cgroups, watchdog, clock, logger }), keeper: watchdog };
+  const launcher = options.onChildEnded && new NativeLauncher({ onChildEnded: options.onChildEnded, logger });
+  return { driver: new ProcessDriver({ dataDir, cgroups, watchdog, ...(launcher ? { launcher } : {}), clock, logger }), keeper: watchdog };
 }
 
 function tunnels(options: AgentRunOptions, agent: Agent, logs: LogStore, requests: TunnelTransport | undefined, logger: Logger): Service[] {

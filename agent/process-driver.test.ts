@@ -7,8 +7,10 @@ import { SystemClock } from '../lib/clock.js';
 import { silentLogger } from '../lib/log.js';
 import { detectCgroups } from './cgroup-detect.js';
 import { driverContract, startSpec, type DriverFixture } from './driver-contract.js';
+import { NativeLauncher } from './native-launcher.js';
 import { ProcessDriver } from './process-driver.js';
 import { allPids, isAlive, readStat, uptimeCentiseconds } from './proc.js';
+import { looksForEndedChildren } from './testing/ended-children.js';
 import { Watchdog } from './watchdog.js';
 import type { StartSpec } from './driver.js';
 
@@ -22,14 +24,20 @@ interface ProcessFixture extends DriverFixture {
   output(key: string): string;
 }
 
-async function makeFixture(withCgroups: boolean): Promise<ProcessFixture> {
+async function makeNative(withCgroups: boolean): Promise<ProcessFixture> {
+  const launcher = new NativeLauncher({ onChildEnded: looksForEndedChildren, logger: silentLogger });
+  await launcher.ready();
+  return makeFixture(withCgroups, launcher);
+}
+
+async function makeFixture(withCgroups: boolean, launcher?: NativeLauncher): Promise<ProcessFixture> {
   const dataDir = await mkdtemp(join(tmpdir(), 'taskplane-driver-'));
   const nodeName = `test-${process.pid}-${++nodes}`;
   const cgroups = withCgroups ? detectCgroups(nodeName) : undefined;
   const make = (): ProcessDriver => {
     const watchdog = new Watchdog({ dataDir, cgroups, logger: silentLogger });
     watchdog.setDeadline(uptimeCentiseconds() + 100_000);
-    return new ProcessDriver({ dataDir, cgroups, watchdog, clock, logger: silentLogger });
+    return new ProcessDriver({ dataDir, cgroups, watchdog, ...(launcher ? { launcher } : {}), clock, logger: silentLogger });
   };
   const driver = make();
   return {
@@ -55,6 +63,7 @@ const commands = {
 
 driverContract('ProcessDriver in process groups', () => makeFixture(false), commands);
 if (root) driverContract('ProcessDriver in cgroups', () => makeFixture(true), commands);
+driverContract('ProcessDriver with a native launcher', () => makeNative(root), commands);
 
 describe.each(root ? [true, false] : [false])('ProcessDriver (cgroups: %s)', (withCgroups) => {
   let fixture: ProcessFixture;

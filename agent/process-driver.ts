@@ -7,8 +7,6 @@
 //   end      wrapper gone → read `exit` → read what the cgroup counted → kill what is left → remove the cgroup
 //   recover  `exit` written → ended; the wrapper named in `run` alive → watch it; otherwise it vanished, or never ran
 
-import { spawn, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
 import { existsSync, mkdirSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { sleep, type Clock } from '../lib/clock.js';
@@ -19,6 +17,7 @@ import { checkWorkingDir, resolveProgram } from './command.js';
 import { busyCodes, isExecution, MachineBusyError, StartError, type Driver, type Execution, type Exit, type StartSpec, type Vanished } from './driver.js';
 import { endLeftovers } from './exec-process.js';
 import { execShimScript } from './exec-shim.js';
+import { nodeLauncher, type Launched, type Launcher } from './launcher.js';
 import { isAlive, readBootId } from './proc.js';
 import { killMarked, ProcessExecution, removeGroupOf } from './process-execution.js';
 import { shellFor } from './shell.js';
@@ -32,6 +31,8 @@ export interface ProcessDriverOptions {
   /** Absent: process groups only. */
   cgroups: Cgroups | undefined;
   watchdog: Watchdog;
+  /** @default by Node's own means */
+  launcher?: Launcher;
   clock: Clock;
   logger: Logger;
 }
@@ -83,7 +84,7 @@ export class ProcessDriver implements Driver {
       group = this.#createGroup(spec);
       if (spec.fenced) this.#options.watchdog.guard(spec.key, group, files.dir);
       const child = await this.#spawn(spec, files, command, group);
-      return new ProcessExecution({ ...this.#options, shimPath: this.#shimPath, key: spec.key, files, group, child, pid: child.pid!, startedAt: this.#options.clock.now() });
+      return new ProcessExecution({ ...this.#options, shimPath: this.#shimPath, key: spec.key, files, group, child, pid: child.pid, startedAt: this.#options.clock.now() });
     } catch (error) {
       group?.remove();
       this.#options.watchdog.release(spec.key);
@@ -134,7 +135,7 @@ export class ProcessDriver implements Driver {
     const { clock } = this.#options;
     const ended = (startedAt: number | undefined): Exit | Vanished => {
       const exit = files.readExit();
-      const usage = group?.usage();
+      const usage = group?.usageInAll();
       const oomKilled = group?.oomKilled() ?? false;
       const known = { ...(startedAt === undefined ? {} : { startedAt }), ...(usage ? { usage } : {}) };
       if (exit) return { ...exit, oomKilled: oomKilled && exit.exitCode !== 0, ...known };
@@ -176,20 +177,19 @@ export class ProcessDriver implements Driver {
     }
   }
 
-  async #spawn(spec: StartSpec, files: AttemptFiles, command: { argv: string[]; cwd: string }, group: AttemptGroup | undefined): Promise<ChildProcess> {
+  async #spawn(spec: StartSpec, files: AttemptFiles, command: { argv: string[]; cwd: string }, group: AttemptGroup | undefined): Promise<Launched> {
     const outputs = files.openOutputs();
     let input: ReturnType<typeof openStdin> | undefined;
     try {
       if (spec.stdin) input = openStdin(files.dir);
       const fence = spec.fenced ? this.#options.watchdog.deadlineFile : '';
-      const child = spawn(
-        shellFor(spec.env),
-        [input ? this.#inputWrapperPath : this.#wrapperPath, files.dir, group?.killFile ?? '', fence, ...(group?.procsFiles ?? []), '--', ...command.argv],
-        { cwd: command.cwd, env: spec.env, detached: true, stdio: [input?.command ?? 'ignore', outputs.output, outputs.shell, ...(input?.keeper ?? [])] },
-      );
-      if (child.pid === undefined) throw ((await once(child, 'error')) as [Error])[0];
-      child.unref();
-      return child;
+      return await (this.#options.launcher ?? nodeLauncher).launch({
+        file: shellFor(spec.env),
+        args: [input ? this.#inputWrapperPath : this.#wrapperPath, files.dir, group?.killFile ?? '', fence, (this.#bootId ??= readBootId()), ...(group?.procsFiles ?? []), '--', ...command.argv],
+        env: spec.env,
+        cwd: command.cwd,
+        stdio: [input?.command ?? 'ignore', outputs.output, outputs.shell, ...(input?.keeper ?? [])],
+      });
     } finally {
       input?.close();
       outputs.close();

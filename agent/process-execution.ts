@@ -1,6 +1,5 @@
 // process-execution.ts: one attempt that runs, started by this agent or found by it.
 
-import type { ChildProcess } from 'node:child_process';
 import { readFileSync, watch, type FSWatcher } from 'node:fs';
 import { sleep, type Clock, type Timer } from '../lib/clock.js';
 import { Deferred } from '../lib/deferred.js';
@@ -9,6 +8,7 @@ import { signalNumber, type AttemptFiles } from './attempt-files.js';
 import { killPid, tryRead, type AttemptGroup } from './cgroup.js';
 import { NotRunningError, parseAttemptKey, type ExecProcess, type ExecSpec, type Execution, type Exit, type Usage, type Vanished } from './driver.js';
 import { startExec } from './exec-process.js';
+import type { Launched } from './launcher.js';
 import { allPids, isAlive, readStat } from './proc.js';
 import type { Watchdog } from './watchdog.js';
 
@@ -20,7 +20,7 @@ export interface ProcessExecutionOptions {
   /** Path of what starts commands beside the attempt (exec-shim.ts). */
   shimPath: string;
   /** The wrapper, when this agent started it. */
-  child: ChildProcess | undefined;
+  child: Launched | undefined;
   pid: number;
   /** With the pid it names the wrapper; read from /proc when absent. */
   startTicks?: string;
@@ -56,7 +56,7 @@ export class ProcessExecution implements Execution {
     this.key = options.key;
     this.pid = options.pid;
     this.startedAt = options.startedAt;
-    if (options.child) options.child.once('exit', (code, signal) => this.#finish(code, signal));
+    if (options.child) options.child.onExit((code, signal) => this.#finish(code, signal));
     else this.#watch();
   }
 
@@ -146,15 +146,16 @@ export class ProcessExecution implements Execution {
     const { files, group, watchdog, clock, logger, key } = this.#options;
     const finishedAt = clock.now();
     if (!group) await killMarked(key, clock);
-    const usage = group?.usage();
-    const oomKilled = group?.oomKilled() ?? false;
+    const exit = files.readExit();
+    const usage = group?.usageInAll();
+    // Nobody asks when all went well.
+    const oomKilled = exit?.exitCode === 0 ? false : (group?.oomKilled() ?? false);
     if (!(await removeGroupOf(group, clock))) {
       logger.error('processes of an attempt do not end, although they were killed; look for processes in state D on this node', { attempt: key, pids: group?.pids() });
     }
     watchdog.release(key);
     const with_ = usage ? { usage } : {};
-    const exit = files.readExit();
-    if (exit) return this.#ended.resolve({ ...exit, oomKilled: oomKilled && exit.exitCode !== 0, ...with_ });
+    if (exit) return this.#ended.resolve({ ...exit, oomKilled, ...with_ });
     if (oomKilled) return this.#ended.resolve({ exitCode: 137, signal: 'SIGKILL', oomKilled, finishedAt, ...with_ });
     if (signal) return this.#ended.resolve({ exitCode: 128 + signalNumber(signal), signal, oomKilled, killed: true, finishedAt, ...with_ });
     logger.warn('an attempt ended without an exit code', { attempt: key, wrapperExit: code, shell: files.readShellWords() });

@@ -3,7 +3,7 @@
 // Keeps the helper process of wrapper.ts (watchdogScript) and the files it reads:
 //
 //   fence/deadline       hundredths of a second of /proc/uptime; replaced by rename at each renewal of presence
-//   fence/guarded/N      how to kill one attempt; emptied and used again, because creating files is what costs
+//   fence/guarded/N      how to kill one attempt; used again, because creating files is what costs, and emptied
 //   fence/watchdog       pid of the watchdog in charge
 //
 // It is started with the first attempt to guard, and again whenever it ends while the agent lives.
@@ -25,6 +25,8 @@ export class Watchdog {
   /** File name by attempt key. */
   readonly #slots = new Map<string, string>();
   readonly #free: string[] = [];
+  /** Free, but not emptied yet: what is listed there has ended, so that killing it finds nothing. */
+  #stale: string[] = [];
   #wanted = false;
   #child: ChildProcess | undefined;
 
@@ -57,6 +59,7 @@ export class Watchdog {
     const fresh = `${this.deadlineFile}.new`;
     writeFileSync(fresh, `${Math.floor(centiseconds)}\n`, { mode: 0o600 });
     renameSync(fresh, this.deadlineFile);
+    this.#emptyStale();
   }
 
   /** What an earlier agent set on this boot; undefined when there is none. */
@@ -70,7 +73,7 @@ export class Watchdog {
 
   /** Call before the attempt's process exists. */
   guard(key: string, group: AttemptGroup | undefined, attemptDir: string): void {
-    const slot = this.#slots.get(key) ?? this.#free.pop() ?? String(this.#slots.size);
+    const slot = this.#slots.get(key) ?? this.#stale.pop() ?? this.#free.pop() ?? String(this.#slots.size);
     this.#slots.set(key, slot);
     writeFileSync(join(this.#guarded, slot), `${group?.killFile ?? '-'}\n${group && !group.killFile ? group.procsFiles[0] : '-'}\n${attemptDir}\n${key}\n`, { mode: 0o600 });
     this.#ensure();
@@ -88,14 +91,21 @@ export class Watchdog {
   release(key: string): void {
     const slot = this.#slots.get(key);
     if (slot === undefined) return;
-    truncateSync(join(this.#guarded, slot));
     this.#slots.delete(key);
-    this.#free.push(slot);
+    this.#stale.push(slot);
+  }
+
+  /** Not one by one: the next attempt to guard, a moment later, overwrites its slot anyway. */
+  #emptyStale(): void {
+    for (const slot of this.#stale) truncateSync(join(this.#guarded, slot));
+    this.#free.push(...this.#stale);
+    this.#stale = [];
   }
 
   /** The agent goes. The watchdog stays while there is something to guard, and then ends by itself. */
   async close(): Promise<void> {
     this.#wanted = false;
+    this.#emptyStale();
     const child = this.#child;
     if (!child || this.#slots.size > 0) return;
     // Nothing else may be left that keeps this process from ending before the watchdog has.

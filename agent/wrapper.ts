@@ -19,7 +19,7 @@
 //
 // Its variables have names that no task uses, since the shell would hand changed values on to the command.
 
-/** sh wrapper.sh ATTEMPT_DIR KILL_FILE|"" DEADLINE_FILE|"" PROCS_FILE… -- COMMAND ARG… */
+/** sh wrapper.sh ATTEMPT_DIR KILL_FILE|"" DEADLINE_FILE|"" BOOT_ID PROCS_FILE… -- COMMAND ARG… */
 export const wrapperScript = wrapper('');
 
 /** The same for commands that take input; stdin.ts tells how. Whoever sees the input end also sees that nobody reads `stdin-end` any more. */
@@ -29,22 +29,21 @@ exec 3<&- 4>&-
 
 function wrapper(beforeCommand: string): string {
   return `trap : HUP INT QUIT USR1 USR2 PIPE ALRM TERM
-__taskplane_dir=$1 __taskplane_kill=$2 __taskplane_fence=$3
-shift 3
+__taskplane_dir=$1 __taskplane_kill=$2 __taskplane_fence=$3 __taskplane_boot=$4
+shift 4
 while [ "$1" != -- ]; do
   echo $$ >"$1" || exit 125
   shift
 done
 shift
 read -r __taskplane_stat <"/proc/$$/stat"
-read -r __taskplane_boot </proc/sys/kernel/random/boot_id
 set -C
 echo "$__taskplane_stat $__taskplane_boot" >"$__taskplane_dir/run" || exit 125
 set +C
 if [ -n "$__taskplane_fence" ]; then
   __taskplane_deadline=0
   read -r __taskplane_deadline <"$__taskplane_fence"
-  read -r __taskplane_up __taskplane_boot </proc/uptime
+  read -r __taskplane_up __taskplane_idle </proc/uptime
   [ "\${__taskplane_up%.*}\${__taskplane_up#*.}" -lt "$__taskplane_deadline" ] || exit 125
 fi
 ${beforeCommand}(exec "$@") 2>&1

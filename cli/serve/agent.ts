@@ -45,11 +45,16 @@ export async function agent(session: Session, options: AgentOptions): Promise<nu
   const transport = new HttpsTransport({ access, userAgent });
   try {
     mkdirSync(dataDir, { recursive: true, mode: 0o700 });
-    await runAgent({ transport, access, userAgent, nodeName, labels, capacity, dataDir, stopTasksOnExit: options.stopTasksOnExit ?? false, version: `v${version}`, clock, random, logger: createLogger({ level: options.logLevel }) }, signal);
+    await runAgent({ transport, access, userAgent, nodeName, labels, capacity, dataDir, stopTasksOnExit: options.stopTasksOnExit ?? false, version: `v${version}`, onChildEnded, clock, random, logger: createLogger({ level: options.logLevel }) }, signal);
   } catch (error) {
     throw startFailure(error, { listen: '', dataDir });
   } finally {
     await transport.close();
   }
   return 0;
+}
+
+function onChildEnded(handler: () => void): () => void {
+  process.on('SIGCHLD', handler);
+  return () => void process.off('SIGCHLD', handler);
 }
