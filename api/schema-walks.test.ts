@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { kinds } from './kinds.js';
 import { compileDefaults, compileKnown, restSchema } from './schema-walks.js';
-import type { SchemaNode } from './schema.js';
+import type { SchemaNode } from './schema-node.js';
 
 /** What the compiled walks must say, in the plainest words: every place of the schema, every key of the value. */
 function unknownIn(schema: SchemaNode, value: unknown): boolean {

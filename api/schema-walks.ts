@@ -3,7 +3,7 @@
 // The walks over an object that a schema asks for on every write, compiled once per schema: of the schema they keep only the
 // places where there is something to do. Most of an object (labels, lists of strings, amounts) is then not looked at.
 
-import type { SchemaNode } from './schema.js';
+import type { SchemaNode } from './schema-node.js';
 
 type Mapping = Record<string, unknown>;
 

@@ -7,33 +7,10 @@ import { Ajv, type ErrorObject, type ValidateFunction } from 'ajv';
 import type { TSchema } from 'typebox';
 import { invalidValue, notSupported, problemsShownMax, required, type FieldProblem } from './errors.js';
 import { parseMilli, quantityHelp } from './quantity.js';
+import type { SchemaNode } from './schema-node.js';
 import { compileDefaults, compileKnown, restSchema, type FillDefaults, type KnowsFields } from './schema-walks.js';
 
-/** The part of JSON Schema that our walks read. */
-export interface SchemaNode {
-  type?: string;
-  description?: string;
-  default?: unknown;
-  enum?: readonly unknown[];
-  format?: string;
-  minimum?: number;
-  maximum?: number;
-  properties?: Record<string, SchemaNode>;
-  required?: readonly string[];
-  additionalProperties?: SchemaNode | boolean;
-  patternProperties?: Record<string, SchemaNode>;
-  items?: SchemaNode;
-  anyOf?: readonly SchemaNode[];
-  'x-kubernetes-preserve-unknown-fields'?: boolean;
-  'x-kubernetes-int-or-string'?: boolean;
-  /** How writers share a list: atomic, as one whole (the default), set, or map, item by item. */
-  'x-kubernetes-list-type'?: string;
-  /** The fields that name an item of a list of type map. */
-  'x-kubernetes-list-map-keys'?: readonly string[];
-  /** How writers share a mapping: granular, field by field (the default), or atomic, as one whole. */
-  'x-kubernetes-map-type'?: string;
-  [keyword: string]: unknown;
-}
+export type { SchemaNode } from './schema-node.js';
 
 /** What the generic layers need of a kind's schema. None of it throws, whatever the value is. */
 export interface SchemaRules {
