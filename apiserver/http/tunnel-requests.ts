@@ -14,6 +14,8 @@ import { splitUrl } from './node-http.js';
 /** A stream that has ended has this long to reach its reader, who must not keep it in memory. */
 const endingMsMax = 10_000;
 
+const keptHeadBytesMax = 1_024;
+
 export interface TunnelRequestsOptions {
   handler: Pick<Handler, 'handle'>;
   /** Whose certificate opened the tunnel. */
@@ -25,6 +27,8 @@ export class TunnelRequests {
   readonly #handler: Pick<Handler, 'handle'>;
   readonly #user: User | undefined;
   readonly #clock: Clock;
+  /** The head of the last call, as it came and as it was read: a renewal of presence has the same each time. */
+  #lastHead: { text: Buffer; head: TunnelRequestHead } | undefined;
   /** Aborts when the tunnel has closed: whoever asked has gone. */
   readonly #gone = new AbortController();
 
@@ -69,18 +73,26 @@ export class TunnelRequests {
   }
 
   #answer(message: Buffer, signal: AbortSignal): Promise<ServerReply> {
-    const read = readMessage(message);
+    const read = this.#read(message);
     if (!read) return Promise.resolve(errorReply(badRequest('the message is not a request')));
     return this.#handler.handle(new TunnelRequest(read.head, read.body, this.#user, signal));
   }
-}
 
-function readMessage(message: Buffer): { head: TunnelRequestHead; body: Buffer } | undefined {
-  try {
-    const read = decodeMessage(message);
-    return read && isRequestHead(read.head) ? { head: read.head, body: read.body } : undefined;
-  } catch {
-    return undefined;
+  #read(message: Buffer): { head: TunnelRequestHead; body: Buffer } | undefined {
+    const last = this.#lastHead;
+    if (last && message.length >= last.text.length && message.compare(last.text, 0, last.text.length, 0, last.text.length) === 0) {
+      return { head: last.head, body: message.subarray(last.text.length) };
+    }
+    try {
+      const read = decodeMessage(message);
+      if (!read || !isRequestHead(read.head)) return undefined;
+      const text = message.subarray(0, message.length - read.body.length);
+      // A copy: the message is a part of all that came with it.
+      if (text.length <= keptHeadBytesMax) this.#lastHead = { text: Buffer.from(text), head: read.head };
+      return { head: read.head, body: read.body };
+    } catch {
+      return undefined;
+    }
   }
 }
 
