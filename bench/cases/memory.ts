@@ -58,7 +58,7 @@ export const memoryNodes: BenchCase = {
   stores: ['etcd', 'embedded'],
   nodes: 1_000,
   tasks: 0,
-  targets: [{ figure: 'value', at: 'most', bound: 250 }],
+  targets: [{ figure: 'value', at: 'most', bound: 200 }],
   async run(context) {
     const { clock, nodes } = context;
     const processes = await context.start();
