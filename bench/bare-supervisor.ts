@@ -11,6 +11,7 @@ import { attemptKey, isVanished } from '../agent/driver.js';
 import { buildEnvironment } from '../agent/environment.js';
 import { Journal } from '../agent/journal.js';
 import { LogStore } from '../agent/log-store.js';
+import { NativeLauncher } from '../agent/native-launcher.js';
 import { ProcessDriver } from '../agent/process-driver.js';
 import { Semaphore } from '../agent/semaphore.js';
 import { startSpecOf } from '../agent/start-spec.js';
@@ -48,7 +49,15 @@ export async function runBareSupervisor({ dataDir, nodeName, tasks }: BareSuperv
   mkdirSync(dataDir, { recursive: true, mode: 0o711 });
   const cgroups = detectCgroups(groupNameOf(nodeName, dataDir));
   const watchdog = new Watchdog({ dataDir, cgroups, logger });
-  const driver = new ProcessDriver({ dataDir, cgroups, watchdog, clock, logger });
+  // As the agent's command line does (cli/serve/agent.ts).
+  const launcher = new NativeLauncher({
+    onChildEnded: (handler) => {
+      process.on('SIGCHLD', handler);
+      return () => process.off('SIGCHLD', handler);
+    },
+    logger,
+  });
+  const driver = new ProcessDriver({ dataDir, cgroups, watchdog, launcher, clock, logger });
   const journal = Journal.open(join(dataDir, 'journal'));
   const logs = new LogStore({ dataDir, clock, logger });
   const starts = new Semaphore(startsMax);
