@@ -27,6 +27,11 @@ export interface ServerReply {
   body: string | Buffer | ((output: ReplyOutput) => void | Promise<void>);
 }
 
+/** The API server as whoever brings requests sees it. */
+export interface RequestHandler {
+  handle(request: ServerRequest): Promise<ServerReply>;
+}
+
 /** Where a streamed reply goes. */
 export interface ReplyOutput {
   /** Never blocks; what the client has not taken yet is in `bufferedBytes`. */

@@ -5,10 +5,9 @@ import { ApiError, badRequest } from '../../api/errors.js';
 import { decodeMessage, encodeMessage, isRequestHead, type TunnelRequestHead } from '../../api/tunnel-message.js';
 import type { Clock } from '../../lib/clock.js';
 import type { MuxStream } from '../../lib/mux.js';
-import type { Handler } from '../handler.js';
 import type { User } from '../resources/service.js';
 import { errorReply } from './errors.js';
-import type { ReplyOutput, ServerReply, ServerRequest } from './message.js';
+import type { ReplyOutput, RequestHandler, ServerReply, ServerRequest } from './message.js';
 import { splitUrl } from './node-http.js';
 
 /** A stream that has ended has this long to reach its reader, who must not keep it in memory. */
@@ -17,14 +16,14 @@ const endingMsMax = 10_000;
 const keptHeadBytesMax = 1_024;
 
 export interface TunnelRequestsOptions {
-  handler: Pick<Handler, 'handle'>;
+  handler: RequestHandler;
   /** Whose certificate opened the tunnel. */
   user: User | undefined;
   clock: Clock;
 }
 
 export class TunnelRequests {
-  readonly #handler: Pick<Handler, 'handle'>;
+  readonly #handler: RequestHandler;
   readonly #user: User | undefined;
   readonly #clock: Clock;
   /** The head of the last call, as it came and as it was read: a renewal of presence has the same each time. */
