@@ -73,6 +73,7 @@ export class Logs {
 
 async function copy(first: Promise<IteratorResult<Buffer>>, chunks: AsyncIterator<Buffer>, output: ReplyOutput, stream: MuxStream): Promise<void> {
   const gone = (): void => stream.reset('the client went away');
+  if (output.signal.aborted) gone();
   output.signal.addEventListener('abort', gone, { once: true });
   try {
     for (let next = await first; !next.done; next = await chunks.next()) {

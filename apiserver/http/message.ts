@@ -46,6 +46,19 @@ export interface ReplyOutput {
   readonly signal: AbortSignal;
 }
 
+/**
+ * For a streamed reply that has no reader: what it holds (a watch, a place among the streams) is let go by its body only, which finds that
+ * everybody has gone. Never rejects.
+ */
+export async function discardBody(body: Exclude<ServerReply['body'], string | Buffer>): Promise<void> {
+  const nobody: ReplyOutput = { write: () => undefined, bufferedBytes: 0, drained: () => Promise.resolve(), end: () => undefined, signal: AbortSignal.abort() };
+  try {
+    await body(nobody);
+  } catch {
+    // Nobody to tell.
+  }
+}
+
 export const jsonType = 'application/json';
 export const yamlType = 'application/yaml';
 /** Longer texts are not set out for people: it takes a hundred times as long as to write them, and JSON is YAML. */

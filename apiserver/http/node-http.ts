@@ -4,7 +4,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { ApiError } from '../../api/errors.js';
 import type { Clock } from '../../lib/clock.js';
 import type { User } from '../resources/service.js';
-import type { ReplyOutput, ServerReply, ServerRequest } from './message.js';
+import { discardBody, type ReplyOutput, type ServerReply, type ServerRequest } from './message.js';
 
 const noQuery = new URLSearchParams();
 /** A stream that has ended has this long to reach its client. */
@@ -90,12 +90,15 @@ function readAll(incoming: IncomingMessage, response: ServerResponse, bytesMax: 
  * @param stop ends streams when it aborts
  */
 export async function writeReply(reply: ServerReply, incoming: IncomingMessage, response: ServerResponse, stop: AbortSignal, clock: Clock): Promise<void> {
-  if (response.destroyed) return;
   const { status, headers, body } = reply;
+  if (response.destroyed) return typeof body === 'function' ? discardBody(body) : undefined;
   if (typeof body === 'function') {
     response.writeHead(status, headers);
     response.flushHeaders();
-    if (incoming.method === 'HEAD') return void response.end();
+    if (incoming.method === 'HEAD') {
+      response.end();
+      return discardBody(body);
+    }
     await writeStream(body, response, incoming.httpVersion === '1.1', stop, clock);
     return;
   }

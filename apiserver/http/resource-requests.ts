@@ -183,6 +183,7 @@ function listReply(shaper: Shaper, { yaml }: NegotiatedShape, reply: ListReply):
     headers: { 'content-type': yaml ? yamlType : jsonType },
     async body(output) {
       for (const part of parts) {
+        if (output.signal.aborted) return;
         output.write(part);
         if (output.bufferedBytes > listBufferBytesMax) await output.drained();
         else await turn();

@@ -7,13 +7,21 @@ import type { Clock } from '../../lib/clock.js';
 import type { MuxStream } from '../../lib/mux.js';
 import type { User } from '../resources/service.js';
 import { errorReply } from './errors.js';
-import type { ReplyOutput, RequestHandler, ServerReply, ServerRequest } from './message.js';
+import { discardBody, type ReplyOutput, type RequestHandler, type ServerReply, type ServerRequest } from './message.js';
 import { splitUrl } from './node-http.js';
 
 /** A stream that has ended has this long to reach its reader, who must not keep it in memory. */
 const endingMsMax = 10_000;
 
 const keptHeadBytesMax = 1_024;
+/** As over HTTP. */
+const headBytesMax = 64 * 1024;
+const newline = 10;
+
+interface ReadRequest {
+  head: TunnelRequestHead;
+  body: Buffer;
+}
 
 export interface TunnelRequestsOptions {
   handler: RequestHandler;
@@ -43,19 +51,25 @@ export class TunnelRequests {
 
   /** The whole answer in one message. Never rejects. */
   async call(message: Buffer): Promise<Buffer> {
-    const reply = await this.#answer(message, this.#gone.signal);
+    const read = this.#read(message);
+    // Made bit by bit, as its reader takes it: in one piece it would all be held.
+    if (!(read instanceof ApiError) && reads(read.head)) return encodeRefusal(badRequest('what is asked for is to be read as a stream; open one'));
+    const reply = await this.#answer(read, this.#gone.signal);
     const { body } = reply;
     if (typeof body !== 'function') return encodeReply(reply, body);
-    // Made bit by bit, as its reader takes it: in one piece it would all be held.
-    const refusal = errorReply(badRequest('what is asked for is a stream; open one'));
-    return encodeReply(refusal, refusal.body as string);
+    void discardBody(body);
+    return encodeRefusal(badRequest('it has been done, but the answer is a stream'));
   }
 
   /** The answer as the bytes of the stream. Never rejects. */
   async stream(stream: MuxStream, message: Buffer): Promise<void> {
     const gone = new AbortController();
     void stream.closed.then(() => gone.abort());
-    const reply = await this.#answer(message, gone.signal);
+    void takeNothing(stream);
+    const read = this.#read(message);
+    // It would be held for as long as the stream is open.
+    const refused = !(read instanceof ApiError) && reads(read.head) && read.body.length > 0 ? badRequest('a request that reads has no body') : read;
+    const reply = await this.#answer(refused, gone.signal);
     const output = new StreamOutput(stream, gone.signal, this.#clock);
     const { body } = reply;
     if (typeof body !== 'function') {
@@ -71,28 +85,50 @@ export class TunnelRequests {
     }
   }
 
-  #answer(message: Buffer, signal: AbortSignal): Promise<ServerReply> {
-    const read = this.#read(message);
-    if (!read) return Promise.resolve(errorReply(badRequest('the message is not a request')));
+  #answer(read: ReadRequest | ApiError, signal: AbortSignal): Promise<ServerReply> {
+    if (read instanceof ApiError) return Promise.resolve(errorReply(read));
     return this.#handler.handle(new TunnelRequest(read.head, read.body, this.#user, signal));
   }
 
-  #read(message: Buffer): { head: TunnelRequestHead; body: Buffer } | undefined {
+  #read(message: Buffer): ReadRequest | ApiError {
     const last = this.#lastHead;
     if (last && message.length >= last.text.length && message.compare(last.text, 0, last.text.length, 0, last.text.length) === 0) {
       return { head: last.head, body: message.subarray(last.text.length) };
     }
+    if (message.indexOf(newline) > headBytesMax) return new ApiError('BadRequest', `the head of the request is longer than ${headBytesMax} bytes`, undefined, { code: 431 });
     try {
       const read = decodeMessage(message);
-      if (!read || !isRequestHead(read.head)) return undefined;
+      if (!read || !isRequestHead(read.head)) return notARequest();
       const text = message.subarray(0, message.length - read.body.length);
       // A copy: the message is a part of all that came with it.
       if (text.length <= keptHeadBytesMax) this.#lastHead = { text: Buffer.from(text), head: read.head };
       return { head: read.head, body: read.body };
     } catch {
-      return undefined;
+      return notARequest();
     }
   }
+}
+
+function reads({ method }: TunnelRequestHead): boolean {
+  return method === 'GET' || method === 'HEAD';
+}
+
+function notARequest(): ApiError {
+  return badRequest('the message is not a request');
+}
+
+/** A request's stream brings nothing but its end: whatever else came would lie there unread. */
+async function takeNothing(stream: MuxStream): Promise<void> {
+  try {
+    for await (const _ of stream) return stream.reset('a request is one message');
+  } catch {
+    // It was reset.
+  }
+}
+
+function encodeRefusal(error: ApiError): Buffer {
+  const refusal = errorReply(error);
+  return encodeReply(refusal, refusal.body as string);
 }
 
 function encodeReply({ status, headers }: ServerReply, body: string | Buffer): Buffer {
