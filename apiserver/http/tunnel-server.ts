@@ -21,6 +21,8 @@ import type { Tunnels } from './tunnels.js';
 /** A connection that has not answered for this long is dead, whatever TCP thinks. */
 const pingEveryMs = 10_000;
 const messageBytesMax = 1024 * 1024;
+/** An agent that leaves more than this unread is not listened to until it has read. */
+const unreadBytesMax = 8 * 1024 * 1024;
 
 export interface TunnelServerOptions {
   handler: Pick<Handler, 'admit' | 'handle'>;
@@ -54,7 +56,7 @@ export class TunnelServer {
       }
       this.#webSockets.handleUpgrade(request, socket, head, (webSocket) => {
         const requests = webSocket.protocol === tunnelRequestsProtocol ? new TunnelRequests({ handler, user, clock }) : undefined;
-        tunnels.connect(nodeName, channelOf(webSocket, clock), requests);
+        tunnels.connect(nodeName, channelOf({ webSocket, socket, clock }), requests);
       });
     } catch (error) {
       refuse(socket, toApiError(error, { requestId: '', method: 'GET', path: splitUrl(request.url ?? '').path }, logger).toStatus(), clock);
@@ -75,7 +77,8 @@ function tunnelNode(request: IncomingMessage): string {
   return route.name!;
 }
 
-function channelOf(webSocket: WebSocket, clock: Clock): MessageChannel {
+/** @param socket what the WebSocket runs over */
+export function channelOf({ webSocket, socket, clock }: { webSocket: WebSocket; socket: Duplex; clock: Clock }): MessageChannel {
   // What goes over it in both directions shows both sides that it lives; only a silent one is pinged.
   let heard = true;
   let said = false;
@@ -97,6 +100,10 @@ function channelOf(webSocket: WebSocket, clock: Clock): MessageChannel {
     send: (message) => {
       said = true;
       webSocket.send(message, binary);
+      // Each question that is taken brings an answer: who asks on without reading would fill the memory with them.
+      if (socket.writableLength <= unreadBytesMax || webSocket.isPaused) return;
+      webSocket.pause();
+      socket.once('drain', () => webSocket.resume());
     },
     onMessage: (handler) => webSocket.on('message', (data: Buffer) => {
       heard = answered = true;
