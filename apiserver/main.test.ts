@@ -5,6 +5,7 @@ import { Agent, request as httpsRequest } from 'node:https';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { parse } from 'yaml';
 import { SystemClock } from '../lib/clock.js';
 import { Deferred } from '../lib/deferred.js';
@@ -58,6 +59,21 @@ describe('runApiServer', () => {
     started.promise.catch(() => undefined);
     return { ended, started: started.promise, stop };
   }
+
+  it('ends when the thread of its database does', async () => {
+    const program = join(dataDir, 'database.cjs');
+    await writeFile(
+      program,
+      `const { parentPort } = require('node:worker_threads');
+      parentPort.postMessage({ result: { bounds: { revision: 1, compactedRevision: 1 }, present: [] } });
+      parentPort.on('message', ({ call }) => {
+        if (call === 'commit') throw new Error('it broke');
+        parentPort.postMessage({ result: { items: [], revision: 1 } });
+      });`,
+    );
+    const { ended } = run({ store: { type: 'embedded', path: join(dataDir, 'store.db'), databaseProgram: pathToFileURL(program) } });
+    await expect(ended).rejects.toThrow('the thread of the database failed: it broke');
+  });
 
   it('writes credentials, answers, and has everything again after a restart', async () => {
     const first = run();

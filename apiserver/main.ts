@@ -24,7 +24,8 @@ const databaseProgram = new URL('../apiserver/database-worker.js', import.meta.u
 
 export interface ApiServerOptions {
   store:
-    | { type: 'embedded'; path: string }
+    /** `databaseProgram`: built, what the database's thread runs; when absent, the one beside the programs if there is one. */
+    | { type: 'embedded'; path: string; databaseProgram?: URL }
     /** `ca`, `cert` and `key` are PEM text. */
     | { type: 'etcd'; servers: readonly string[]; ca?: string | undefined; cert?: string | undefined; key?: string | undefined };
   /** Port 0 picks a free one. */
@@ -55,7 +56,7 @@ export interface Started {
 /**
  * Serves until the signal aborts; resolves when everything has ended.
  * @throws Error that says what to do, with the system's `code` where there is one: the port is in use, the data directory
- * cannot be written, the data file is in use. A store that does not answer is no error: the server waits for it, unready.
+ * cannot be written, the data file is in use; or why the store failed for good. A store that does not answer is no error: the server waits for it, unready.
  */
 export async function runApiServer(options: ApiServerOptions, signal: AbortSignal): Promise<void> {
   const { dataDir, clock, logger } = options;
@@ -95,9 +96,15 @@ async function serve(options: ApiServerOptions, pki: Pki, store: Store, metrics:
     logger.info('Ready: requests are answered.', { url, kubeconfig });
     await options.onStarted?.({ url, kubeconfig });
   })();
+  let failure: Error | undefined;
+  void store.failed?.then((error) => {
+    failure = error;
+    stop();
+  });
   try {
     starting.catch(stop);
     await Promise.all([serving, following, starting]);
+    if (failure) throw failure;
   } finally {
     signal.removeEventListener('abort', stop);
     stop();
@@ -127,7 +134,8 @@ async function openStore({ store, watchHistory, clock, random, logger }: ApiServ
   const onCommit = (writes: number, seconds: number): void => metrics.observeCommit(writes, seconds);
   if (store.type === 'embedded') {
     const options = { file: store.path, ...(watchHistory === undefined ? {} : { keepChanges: watchHistory }), clock, onCommit };
-    return existsSync(databaseProgram) ? EmbeddedStore.openInThread(options, databaseProgram) : EmbeddedStore.open(options);
+    const program = store.databaseProgram ?? databaseProgram;
+    return existsSync(program) ? EmbeddedStore.openInThread(options, program) : EmbeddedStore.open(options);
   }
   // Its libraries take a while to load: who has an embedded store does not wait for them.
   const { EtcdStore } = await import('./storage/etcd/etcd-store.js');

@@ -93,6 +93,9 @@ export interface Store {
 
   readonly presence: PresenceStore;
 
+  /** Resolves, with why, when nothing will ever be read or written again: only a new process helps. Absent where that cannot be. */
+  readonly failed?: Promise<Error>;
+
   /** Lets writes in flight finish, then releases everything. Idempotent. */
   close(): Promise<void>;
 }

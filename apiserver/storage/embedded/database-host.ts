@@ -12,6 +12,8 @@ export interface Opened {
 export interface DatabaseHost {
   /** As of when it was opened. */
   readonly opened: Opened;
+  /** As Store.failed. */
+  readonly failed?: Promise<Error>;
   commit(writes: readonly EmbeddedWrite[], keepAfter: number): Promise<Committed>;
   read(key: string): Promise<Stored | undefined>;
   /** @throws GoneError */

@@ -6,7 +6,7 @@
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import { Deferred } from '../../../lib/deferred.js';
-import type { Change, Stored } from '../store.js';
+import { StoreUnavailableError, type Change, type Stored } from '../store.js';
 import { errorOf, packed, type Answer, type Call } from './database-calls.js';
 import type { Committed, DatabaseOptions, EmbeddedWrite, Rows, RowsOptions } from './database.js';
 import type { DatabaseHost, Opened } from './database-host.js';
@@ -21,6 +21,8 @@ export class DatabaseThread implements DatabaseHost {
   readonly #exited: Promise<unknown>;
   /** Why the thread has ended. */
   #ended: Error | undefined;
+  readonly #failed = new Deferred<Error>();
+  #closing = false;
   #opened: Opened | undefined;
 
   /** @param program the built worker @throws what SQLite says */
@@ -43,13 +45,17 @@ export class DatabaseThread implements DatabaseHost {
       if ('result' in answer) waiting.resolve(answer.result);
       else waiting.reject(errorOf(answer.failure));
     });
-    this.#worker.on('error', (error) => this.#end(error));
-    this.#worker.on('exit', () => this.#end(new Error('the database thread has ended')));
+    this.#worker.on('error', (error) => this.#end(`failed: ${error.message}`, error));
+    this.#worker.on('exit', () => this.#end('has ended'));
     this.#exited = once(this.#worker, 'exit').catch(() => {});
   }
 
   get opened(): Opened {
     return this.#opened!;
+  }
+
+  get failed(): Promise<Error> {
+    return this.#failed.promise;
   }
 
   commit(writes: readonly EmbeddedWrite[], keepAfter: number): Promise<Committed> {
@@ -69,7 +75,8 @@ export class DatabaseThread implements DatabaseHost {
   }
 
   async close(): Promise<void> {
-    await this.#call({ call: 'close' });
+    this.#closing = true;
+    if (!this.#ended) await this.#call({ call: 'close' });
     await this.#exited;
   }
 
@@ -85,8 +92,9 @@ export class DatabaseThread implements DatabaseHost {
     return answer.promise;
   }
 
-  #end(error: Error): void {
-    this.#ended ??= error;
+  #end(how: string, cause?: Error): void {
+    this.#ended ??= new StoreUnavailableError(`the thread of the database ${how}`, 'unknown', { cause });
     for (const waiting of this.#waiting.splice(0)) waiting.reject(this.#ended);
+    if (!this.#closing) this.#failed.resolve(this.#ended);
   }
 }

@@ -124,6 +124,10 @@ export class EmbeddedStore implements Store {
     for (const { key, ttlMs } of db.opened.present) this.presence.adopt(key, ttlMs);
   }
 
+  get failed(): Promise<Error> | undefined {
+    return this.#db.failed;
+  }
+
   async read(key: string): Promise<Stored | undefined> {
     this.#assertOpen();
     return this.#db.read(key);

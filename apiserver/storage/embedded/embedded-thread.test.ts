@@ -14,6 +14,16 @@ const program = pathToFileURL(join(directory, 'database-worker.cjs'));
 const file = join(directory, 'store.db');
 const clock = new FakeClock();
 
+/** Opens, and breaks at the first commit. */
+const dyingDatabase = `
+  const { parentPort } = require('node:worker_threads');
+  parentPort.postMessage({ result: { bounds: { revision: 1, compactedRevision: 1 }, present: [] } });
+  parentPort.on('message', ({ call }) => {
+    if (call === 'commit') throw new Error('it broke');
+    parentPort.postMessage({ result: { items: [], revision: 1 } });
+  });
+`;
+
 beforeAll(async () => {
   const { outputFiles } = await build({
     entryPoints: ['apiserver/storage/embedded/database-worker.ts'],
@@ -48,5 +58,16 @@ describe('EmbeddedStore in a thread', () => {
     expect((await again.list('/taskplane/registry/core/late/')).items).toHaveLength(600);
     await again.close();
     await expect(again.read('/taskplane/a')).rejects.toThrow('the store is closed');
+  });
+
+  it('says that it has failed when its thread has, refuses what comes, and closes', async () => {
+    const dying = join(directory, 'dying.cjs');
+    writeFileSync(dying, dyingDatabase);
+    const store = await EmbeddedStore.openInThread({ file, clock }, pathToFileURL(dying));
+    const write = store.write({ op: 'create', key: '/taskplane/registry/core/things/a', value: '{}' });
+    await expect(write).rejects.toMatchObject({ name: 'StoreUnavailableError', applied: 'unknown', message: expect.stringContaining('the thread of the database failed: it broke') });
+    expect((await store.failed!).message).toContain('it broke');
+    await expect(store.read('/taskplane/a')).rejects.toMatchObject({ name: 'StoreUnavailableError' });
+    await store.close();
   });
 });
