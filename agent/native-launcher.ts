@@ -177,6 +177,8 @@ function nameOf(signal: number): NodeJS.Signals {
 async function loadLibc(): Promise<Libc> {
   if (process.platform !== 'linux') throw new Error(`this is ${process.platform}`);
   const { default: koffi } = await import('koffi');
+  // As many as starts under way at once, kept: made for each call they cost more than the call.
+  koffi.config({ resident_async_pools: 32, async_stack_size: 64 * 1024, async_heap_size: 64 * 1024 });
   const lib = koffi.load(null);
   const libc = {
     spawn: lib.func('int posix_spawn(int *pid, const char *path, const void *actions, const void *attributes, const char **argv, const char **env)'),

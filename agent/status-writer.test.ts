@@ -71,6 +71,23 @@ describe('StatusWriter', () => {
     await end();
   });
 
+  it('keeps back for a moment that tasks run, of many that begin together, and says of those that have ended only that', async () => {
+    const { clock, sent, writer, end } = world();
+    const names = Array.from({ length: 25 }, (_, index) => `t${index}`);
+    const running = names.map((name) => writer.submit(report(name, 'Running')));
+    await clock.advance(0);
+    expect(sent).toEqual([names.slice(0, 20).map((name) => `${name} Running`)]);
+    const ended = [writer.submit(report('t20', 'Succeeded')), writer.submit(report('t21', 'Failed'))];
+    await clock.advance(0);
+    expect(sent.slice(1)).toEqual([['t20 Succeeded', 't21 Failed']]);
+    await Promise.all([...ended, ...running.slice(0, 22)]);
+    await clock.advance(150);
+    await clock.advance(0);
+    expect(sent.slice(2)).toEqual([names.slice(22).map((name) => `${name} Running`)]);
+    await Promise.all([...running, writer.idle]);
+    await end();
+  });
+
   it('tries for ever while the server is away, and then sends the newest', async () => {
     const { clock, sent, writer, fail, end } = world();
     fail(true);

@@ -4,13 +4,17 @@
 // one request is under way, and it is sent at once when none is. While the server is away, reports wait (and are
 // overtaken by newer ones) and are sent again for ever, with growing delays.
 //
+// Of tasks that begin in quick succession, that they run is kept back for a moment: many of them will have ended by then,
+// and one report says it all, which is one write instead of two, and one change less for everybody who watches. A few of
+// them, and every other report, are sent at once.
+//
 // A report is settled when the server took it or refused it. One that was overtaken settles with the report that overtook
 // it: what counts is that the server knows the newest.
 
 import { bulkItemsMax, bulkPaths, type BulkOutcome, type StatusBulk } from '../api/protocol.js';
 import type { TaskReport } from '../api/task-status.js';
 import { jitteredBackoffMs, reconnectBackoff } from '../lib/backoff.js';
-import { sleep, type Clock } from '../lib/clock.js';
+import { sleep, type Clock, type Timer } from '../lib/clock.js';
 import { Deferred } from '../lib/deferred.js';
 import type { Logger } from '../lib/log.js';
 import type { Random } from '../lib/random.js';
@@ -22,7 +26,14 @@ export type Settlement = 'accepted' | 'refused';
 interface Waiting {
   report: TaskReport;
   settled: Deferred<Settlement>;
+  /** Monotonic: not to be sent before. */
+  dueAt: number;
 }
+
+/** Reports that a task runs: this many at once, then this many per second; those beyond are kept back. */
+const promptBurst = 20;
+const promptPerSecond = 20;
+const heldMs = 150;
 
 export interface StatusWriterOptions {
   nodeName: string;
@@ -39,6 +50,10 @@ export class StatusWriter implements Service {
   #wake = new Deferred<void>();
   #sending = 0;
   #idle = new Deferred<void>();
+  #prompt = promptBurst;
+  #promptAt = 0;
+  /** When the first of those that are kept back is due. */
+  #timer: Timer | undefined;
 
   constructor(options: StatusWriterOptions) {
     this.#options = options;
@@ -51,8 +66,11 @@ export class StatusWriter implements Service {
     const key = report.uid;
     const overtaken = this.#waiting.get(key);
     const settled = overtaken?.settled ?? new Deferred<Settlement>();
-    this.#waiting.set(key, { report, settled });
-    this.#wake.resolve();
+    const now = this.#options.clock.monotonic();
+    const dueAt = report.phase === 'Running' && !this.#isPrompt(now) ? Math.min(now + heldMs, overtaken?.dueAt ?? Infinity) : now;
+    this.#waiting.set(key, { report, settled, dueAt });
+    if (dueAt <= now) this.#wake.resolve();
+    else this.#timer ??= this.#options.clock.timer(heldMs, () => this.#ring(), { unref: true });
     return settled.promise;
   }
 
@@ -71,14 +89,15 @@ export class StatusWriter implements Service {
     const stop = (): void => this.#wake.resolve();
     signal.addEventListener('abort', stop);
     for (let failures = 0; !signal.aborted; ) {
-      if (this.#waiting.size === 0) {
+      const batch = this.#due();
+      if (batch.length === 0) {
         await this.#wake.promise;
         this.#wake = new Deferred();
         // Reports of the same turn of the event loop travel together.
         await new Promise((resolve) => setImmediate(resolve));
         continue;
       }
-      const failed = await this.#send();
+      const failed = await this.#send(batch);
       failures = failed === undefined ? 0 : failures + 1;
       if (failed === undefined) continue;
       const delayMs = jitteredBackoffMs(reconnectBackoff, failures, random);
@@ -87,11 +106,39 @@ export class StatusWriter implements Service {
       await sleep(clock, delayMs, signal);
     }
     signal.removeEventListener('abort', stop);
+    this.#timer?.cancel();
+  }
+
+  /** A token bucket: refilled by time, emptied by reports that a task runs. */
+  #isPrompt(now: number): boolean {
+    this.#prompt = Math.min(promptBurst, this.#prompt + ((now - this.#promptAt) * promptPerSecond) / 1_000);
+    this.#promptAt = now;
+    if (this.#prompt < 1) return false;
+    this.#prompt--;
+    return true;
+  }
+
+  #ring(): void {
+    this.#timer = undefined;
+    this.#wake.resolve();
+  }
+
+  /** What is to be sent now; sees to being woken for the rest. */
+  #due(): [string, Waiting][] {
+    const { clock } = this.#options;
+    const now = clock.monotonic();
+    const due: [string, Waiting][] = [];
+    let next = Infinity;
+    for (const each of this.#waiting) {
+      if (each[1].dueAt > now) next = Math.min(next, each[1].dueAt);
+      else if (due.push(each) === bulkItemsMax) return due;
+    }
+    if (next < Infinity) this.#timer ??= clock.timer(next - now, () => this.#ring(), { unref: true });
+    return due;
   }
 
   /** @returns what went wrong, if the server is to be left alone for a while */
-  async #send(): Promise<unknown> {
-    const batch = [...this.#waiting].slice(0, bulkItemsMax);
+  async #send(batch: readonly [string, Waiting][]): Promise<unknown> {
     for (const [key] of batch) this.#waiting.delete(key);
     this.#sending = batch.length;
     let failed: unknown;
