@@ -27,6 +27,8 @@ export interface MessageChannel {
   close(): void;
   /** Sent, but still in this process; 0 where the channel does not know. */
   readonly bufferedBytes?: number;
+  /** So many bytes in front of each message that is sent are the channel's: left free, so that it need not copy the message. @default 0 */
+  readonly headroomBytes?: number;
 }
 
 /** The stream was reset by the other side, or the channel closed under it. */
@@ -53,8 +55,8 @@ export interface MuxOptions {
   initiator: boolean;
   /** The other side opened a stream; `request` is what it sent along. When absent, that breaks the rules. */
   onStream?(stream: MuxStream, request: Buffer): void;
-  /** The other side has called. Never rejects. When absent, that breaks the rules. */
-  onCall?(request: Buffer): Promise<Buffer>;
+  /** The other side has called. Never throws or rejects. A string is sent as UTF-8. When absent, a call breaks the rules. */
+  onCall?(request: Buffer): Promise<Buffer> | string;
   /** Bytes under way per stream and direction; both sides must say the same. */
   windowBytes?: number;
   /** Streams open at once, of either side; more are reset. */
@@ -145,13 +147,17 @@ export class Mux {
     return stream;
   }
 
-  #send(type: number, id: number, payload: Buffer): void {
+  #send(type: number, id: number, payload: Buffer | string): void {
     if (this.#over) return;
-    const frame = Buffer.allocUnsafe(headerBytes + payload.length);
-    frame.writeUInt8(type, 0);
-    frame.writeUInt32BE(id, 1);
-    payload.copy(frame, headerBytes);
-    this.#options.channel.send(frame);
+    const { channel } = this.#options;
+    const start = channel.headroomBytes ?? 0;
+    const from = start + headerBytes;
+    const frame = Buffer.allocUnsafe(from + (typeof payload === 'string' ? Buffer.byteLength(payload) : payload.length));
+    frame[start] = type;
+    frame.writeUInt32BE(id, start + 1);
+    if (typeof payload === 'string') frame.write(payload, from);
+    else payload.copy(frame, from);
+    channel.send(frame);
   }
 
   #receive(message: Buffer): void {
@@ -174,8 +180,10 @@ export class Mux {
   #called(id: number, request: Buffer): void {
     const { onCall } = this.#options;
     if (!onCall || this.#answering >= callsMax) return this.close();
+    const answered = onCall(request);
+    if (typeof answered === 'string') return this.#send(frameTypes.answer, id, answered);
     this.#answering++;
-    void onCall(request).then((answer) => {
+    void answered.then((answer) => {
       this.#answering--;
       this.#send(frameTypes.answer, id, answer);
     });
