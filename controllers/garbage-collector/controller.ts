@@ -20,7 +20,7 @@ import type { Random } from '../../lib/random.js';
 import { aborted, type Service } from '../../lib/service.js';
 import { essentials, type MetadataSource } from '../metadata-informers.js';
 import { OwnerGraph, type GraphObject } from './graph.js';
-import { planDependent, planOwner, waitsForDependents, type OwnerFinding, type OwnerState } from './plan.js';
+import { askAgainMs, planDependent, planOwner, waitsForDependents, type OwnerFinding, type OwnerState } from './plan.js';
 
 export interface GarbageCollectorOptions {
   client: ApiClient;
@@ -37,8 +37,7 @@ const absentMax = 50_000;
 const orphansAtOnce = 16;
 /** The copies of a kind that has just come are whole after a moment; until then an owner may have more dependents than we know. */
 const syncLookMs = 200;
-/** An owner that our copies do not have, such as a finished task, is asked for again; its dependents share an answer for a moment. */
-const unseenLookMs = 5_000;
+/** What its dependents are told of an owner that our copies do not have, such as a finished task, they share for a moment. */
 const unseenShareMs = 1_000;
 const unseenMax = 10_000;
 
@@ -50,6 +49,8 @@ export class GarbageCollector implements Service {
   readonly #absent = new Set<string>();
   /** Owners that only the server has, by what was asked, and until when (monotonic) its answer is good. */
   readonly #unseen = new Map<string, number>();
+  /** Uids of the dependents that ask for such an owner again and again. */
+  readonly #asking = new Set<string>();
   /** Uids of objects with an owner of a kind that is not known (yet). */
   readonly #unresolved = new Set<string>();
 
@@ -114,6 +115,7 @@ export class GarbageCollector implements Service {
 
   async #reconcile(uid: string): Promise<void | { againAfterMs: number }> {
     const item = this.#graph.get(uid);
+    this.#asking.delete(uid);
     if (!item) return undefined;
     if (needsUs(item.metadata)) return this.#asOwner(uid, item);
     return this.#asDependent(uid, item);
@@ -160,7 +162,9 @@ export class GarbageCollector implements Service {
       await unlessGone(client.delete(kind, name, namespace, { preconditions: { uid, resourceVersion: await this.#newest(item, resourceVersion) }, propagationPolicy: plan.propagationPolicy }));
       logger.debug('deleted an object whose owners are gone', { kind: kind.kind, namespace, name });
     }
-    return unseen ? { againAfterMs: unseenLookMs } : undefined;
+    if (!unseen) return undefined;
+    this.#asking.add(uid);
+    return { againAfterMs: askAgainMs(this.#asking.size) };
   }
 
   /**

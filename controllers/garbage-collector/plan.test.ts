@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import type { ObjectMeta } from '../../api/meta.js';
-import { planDependent, planOwner, type OwnerState } from './plan.js';
+import { askAgainMs, planDependent, planOwner, type OwnerState } from './plan.js';
 
 const reference = (uid: string, blockOwnerDeletion = false) => ({ apiVersion: 'v1', kind: 'ConfigMap', name: uid, uid, blockOwnerDeletion });
 const findings = (...states: OwnerState[]) => states.map((state, index) => ({ reference: reference(String(index)), state }));
@@ -38,5 +38,12 @@ describe('plan of an owner that is being deleted', () => {
   it('leaves finalizers of others alone', () => {
     expect(planOwner(me('example.com/x'), [dependent('a', true)])).toEqual({ do: 'nothing' });
     expect(planOwner({ uid: 'me', finalizers: ['orphan'] }, [])).toEqual({ do: 'nothing' });
+  });
+});
+
+describe('asking for an owner that is in no copy', () => {
+  it('takes seconds for a few dependents, and for many as long as the server can bear', () => {
+    expect(askAgainMs(1)).toBe(5_000);
+    for (const asking of [10, 1_000, 100_000]) expect(asking / (askAgainMs(asking) / 1_000)).toBeLessThanOrEqual(200);
   });
 });

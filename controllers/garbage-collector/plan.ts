@@ -74,3 +74,12 @@ export function waitsForDependents(metadata: ObjectMeta): boolean {
 function referenceTo(metadata: ObjectMeta, ownerUid: string | undefined): OwnerReference | undefined {
   return metadata.ownerReferences?.find((reference) => reference.uid === ownerUid);
 }
+
+const askAgainMsMin = 5_000;
+/** All together ask the server not more than 200 times a second, however many settled tasks own something. */
+const askAgainMsEach = 5;
+
+/** When a dependent asks again for an owner of which nobody would tell that it goes. @param asking how many do, this one included */
+export function askAgainMs(asking: number): number {
+  return Math.max(askAgainMsMin, asking * askAgainMsEach);
+}
