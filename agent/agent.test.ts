@@ -231,6 +231,25 @@ describe('runAgent', () => {
     expect(await followed).toBe('line 3\nlast\n');
   });
 
+  it('loses no task when its tunnel dies without a word, and soon follows its tasks over another', async () => {
+    let dials = 0;
+    let isDead = false;
+    await startAgent({
+      driver: new MockDriver({ clock, machine: new MockMachine(clock) }),
+      dial: () => {
+        const channel = connectedChannel((theirs) => server.connectTunnel(nodeName, theirs, agentUser(nodeName)));
+        return Promise.resolve({ ...silenced(channel, () => isDead && dials === 1), takesRequests: ++dials > 0 });
+      },
+    });
+    await runTask(api, nodeName, 'stays', { command: ['x'] }, { 'mock.taskplane.dev/run-for': 'forever' });
+    await taskThat(api, 'stays', inPhase('Running'));
+    isDead = true;
+    await runTask(api, nodeName, 'next', { command: ['x'] }, { 'mock.taskplane.dev/run-for': 'forever' });
+    await taskThat(api, 'next', inPhase('Running'));
+    expect(dials).toBe(2);
+    expect((await taskThat(api, 'stays', inPhase('Running'))).status).toMatchObject({ attempt: 1 });
+  });
+
   it('refuses to share its data directory', async () => {
     await startAgent();
     await expect(runAgent({ transport: transport(), nodeName, dataDir, clock, random, logger: silentLogger }, new AbortController().signal)).rejects.toThrow('another agent uses');
@@ -257,6 +276,15 @@ async function lines(path: string, count: number): Promise<void> {
     }
   };
   while (have() < count) await new Promise((resolve) => setTimeout(resolve, 2));
+}
+
+/** Loses what is sent over it, both ways, while `isDead`; nobody is told. */
+function silenced(channel: MessageChannel, isDead: () => boolean): MessageChannel {
+  return {
+    ...channel,
+    send: (message) => void (isDead() || channel.send(message)),
+    onMessage: (handler) => channel.onMessage((message) => void (isDead() || handler(message))),
+  };
 }
 
 /** Two ends of one channel: one is given to `connect`, the other returned. */

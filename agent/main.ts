@@ -11,7 +11,6 @@ import { taskKind, type Task } from '../api/task.js';
 import type { Transport } from '../api/transport.js';
 import { ApiClient } from '../client/api-client.js';
 import { EventRecorder } from '../client/event-recorder.js';
-import { hedged } from '../client/hedge.js';
 import { Informer } from '../client/informer.js';
 import type { TunnelAccess } from '../client/tunnel-socket.js';
 import { TunnelTransport } from '../client/tunnel-transport.js';
@@ -32,6 +31,7 @@ import { LoadMeter } from './load.js';
 import { LogStore, type LogKeep } from './log-store.js';
 import { NativeLauncher } from './native-launcher.js';
 import { NodeRegistration } from './node-status.js';
+import { presenceWays } from './presence-ways.js';
 import { ProcessDriver } from './process-driver.js';
 import { Semaphore } from './semaphore.js';
 import { sessionsOf } from './streams/sessions.js';
@@ -119,9 +119,9 @@ async function runLocked(options: AgentRunOptions, journal: Journal, signal: Abo
   });
   const load: LoadMeter = new LoadMeter({ clock, running: () => agent.running() });
   const fence = new Fence({
-    // A tunnel that has died without a word must not cost the tasks of this node.
-    presence: (request, patienceMs) =>
-      tunnelled?.connected ? hedged({ first: () => client.presence(nodeName, request), second: () => direct.presence(nodeName, request), patienceMs, clock }) : client.presence(nodeName, request),
+    presence: tunnelled
+      ? presenceWays({ tunnelled: (request) => client.presence(nodeName, request), direct: (request) => direct.presence(nodeName, request), tunnel: tunnelled, clock })
+      : (request) => client.presence(nodeName, request),
     load: () => load.measure(),
     register: (ending) => registration.register(ending),
     session: sessionOf(dataDir, random),

@@ -95,7 +95,7 @@ describe('TunnelTransport', () => {
     channel.close();
     await closed;
     transport.dialled(undefined);
-    expect(transport.connected).toBe(false);
+    expect(transport.isDirect).toBe(true);
     await agent.list(nodeKind);
     expect(fallbacks).toEqual(['GET /api/v1/nodes']);
   });

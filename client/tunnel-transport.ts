@@ -50,9 +50,14 @@ export class TunnelTransport implements Transport {
     });
   }
 
-  /** Whether the next small request would go over the tunnel. */
-  get connected(): boolean {
-    return this.#mux !== undefined;
+  /** Whether requests go over HTTPS at once: there is no tunnel, and none is being dialled. */
+  get isDirect(): boolean {
+    return this.#mux === undefined && this.#dialled === undefined;
+  }
+
+  /** Gives up the tunnel, which seems to be dead: another one is to be dialled. */
+  abandon(): void {
+    this.#mux?.close();
   }
 
   async request(request: ApiRequest): Promise<ApiResponse> {
