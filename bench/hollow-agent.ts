@@ -62,7 +62,7 @@ export class HollowAgent {
     this.#tunnelled = new TunnelTransport({ fallback, userAgent, clock });
     this.#client = new ApiClient({ transport: this.#tunnelled, clock });
     this.#direct = new ApiClient({ transport: fallback, clock });
-    if (taskMs !== undefined) this.#tasks = new HollowTasks({ nodeName, bulk: (path, body) => this.#client.bulk(path, body), lastMs: taskMs, clock, random, onSucceeded });
+    if (taskMs !== undefined) this.#tasks = new HollowTasks({ nodeName, client: this.#client, lastMs: taskMs, clock, random, onSucceeded });
   }
 
   /** Keeps the connection until the signal aborts. */

@@ -2,19 +2,21 @@
 //
 // The tasks of a hollow agent: no process, only what there is to report, in the words of a real agent (agent/reports.ts) and
 // brought to the server by a real agent's own writer (agent/status-writer.ts): the newest report of a task wins, one request
-// carries those of many.
+// carries those of many. The event of each start is recorded as a real agent's is, too (agent/task-runner.ts).
 
 import type { TaskReport } from '../api/task-status.js';
 import type { Task } from '../api/task.js';
 import { baseReport, endFields } from '../agent/reports.js';
-import { StatusWriter, type StatusWriterOptions } from '../agent/status-writer.js';
+import { StatusWriter } from '../agent/status-writer.js';
+import type { ApiClient } from '../client/api-client.js';
+import { EventRecorder } from '../client/event-recorder.js';
 import { sleep, type Clock } from '../lib/clock.js';
 import { silentLogger } from '../lib/log.js';
 import type { Random } from '../lib/random.js';
 
 export interface HollowTasksOptions {
   readonly nodeName: string;
-  readonly bulk: StatusWriterOptions['bulk'];
+  readonly client: ApiClient;
   /** How long tasks last. Of one that lasts no time both reports are made at once, so that only its end is ever sent. */
   readonly lastMs: number;
   readonly clock: Clock;
@@ -29,22 +31,25 @@ const usage = { cpuSeconds: 0.002, memoryPeakBytes: 3_145_728 };
 export class HollowTasks {
   readonly #options: HollowTasksOptions;
   readonly #writer: StatusWriter;
+  readonly #events: EventRecorder;
 
   constructor(options: HollowTasksOptions) {
-    const { nodeName, bulk, clock, random } = options;
+    const { nodeName, client, clock, random } = options;
     this.#options = options;
-    this.#writer = new StatusWriter({ nodeName, bulk, clock, random, logger: silentLogger });
+    this.#writer = new StatusWriter({ nodeName, bulk: (path, body) => client.bulk(path, body), clock, random, logger: silentLogger });
+    this.#events = new EventRecorder({ client, component: 'agent', host: nodeName, clock, logger: silentLogger });
   }
 
-  /** Brings reports to the server until the signal aborts. */
-  run(signal: AbortSignal): Promise<void> {
-    return this.#writer.run(signal);
+  /** Brings reports and events to the server until the signal aborts. */
+  async run(signal: AbortSignal): Promise<void> {
+    await Promise.all([this.#writer.run(signal), this.#events.run(signal)]);
   }
 
   /** From its binding to its end. A task that lasts is not reported as ended before the server has it running. */
   async perform(task: Task, signal: AbortSignal): Promise<void> {
-    const { clock, lastMs, onSucceeded } = this.#options;
+    const { nodeName, clock, lastMs, onSucceeded } = this.#options;
     const startedAt = clock.now();
+    this.#events.record(task, 'Normal', 'Started', `started attempt ${task.status?.attempt ?? 1} on node ${nodeName}`);
     const report = (phase: TaskReport['phase']): TaskReport => baseReport(task, { number: task.status?.attempt ?? 1, startedAt, firstStartedAt: startedAt }, phase);
     const running = this.#writer.submit(report('Running'));
     if (lastMs > 0) {
