@@ -51,6 +51,21 @@ describe('TunnelTransport', () => {
 
   const node = (name: string): Node => ({ apiVersion: 'v1', kind: 'Node', metadata: { name } });
 
+  it('answers renewals, each as the first, and counts them', async () => {
+    await agent.create(nodeKind, node('n1'));
+    const presence = (session: string, announce = false) => agent.presence('n1', { session, announce, load: { cpuMilli: 1, memoryBytes: 2, loadAverage: 3 } });
+    await presence('s', true);
+    for (let turn = 0; turn < 3; turn++) expect(await presence('s')).toEqual({ present: true, ttlMs: 8_000 });
+    await expect(agent.presence('n1', { session: 1 as never, announce: false })).rejects.toMatchObject({ reason: 'BadRequest' });
+    expect(await presence('s')).toMatchObject({ present: true });
+    await presence('t', true);
+    expect(await presence('s')).toMatchObject({ present: false });
+    await expect(agent.presence('n2', { session: 's', announce: false })).rejects.toMatchObject({ reason: 'Forbidden' });
+    const { body } = await server.transport().request({ method: 'GET', path: '/metrics' });
+    expect(body).toContain('apiserver_request_total{verb="create",resource="nodes/presence",code="200"} 7');
+    expect(body).toContain('apiserver_request_total{verb="create",resource="nodes/presence",code="400"} 1');
+  });
+
   it('carries writes and reads, as the user of the tunnel, and what the server says to them', async () => {
     const made = await agent.create(nodeKind, { ...node('n1'), metadata: { name: 'n1', labels: { a: 'b' } } });
     expect(made.metadata.managedFields?.map(({ manager }) => manager)).toEqual(['test-agent']);

@@ -16,4 +16,9 @@ export interface Endpoint {
   label: { verb: string; resource: string };
   /** @throws ApiError */
   run(request: ServerRequest, caller: Caller): Promise<ServerReply> | ServerReply;
+  /**
+   * `run` for what agents ask thousands of times per second, where the answer is a 200 that is known at once: its JSON text. Undefined, or whatever
+   * is thrown: `run` has to, so it does nothing that may not be done twice.
+   */
+  runNow?(body: Buffer, headers: ServerRequest['headers']): string | undefined;
 }

@@ -22,6 +22,10 @@ export class Limit {
     return this.#count;
   }
 
+  get isFull(): boolean {
+    return this.#count >= this.max;
+  }
+
   /** @throws ApiError TooManyRequests; answers what gives the place back (idempotent) */
   enter(): () => void {
     if (this.#count >= this.max) {

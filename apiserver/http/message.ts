@@ -27,9 +27,14 @@ export interface ServerReply {
   body: string | Buffer | ((output: ReplyOutput) => void | Promise<void>);
 }
 
+/** A request like the one before, but for its body: JSON text of a 200. Undefined when it has to be handled as all others. */
+export type ShortWay = (body: Buffer) => { requestId: string; text: string } | undefined;
+
 /** The API server as whoever brings requests sees it. */
 export interface RequestHandler {
   handle(request: ServerRequest): Promise<ServerReply>;
+  /** For requests of this user, path and headers from now on, where there is a short way. */
+  shortWay?(request: ServerRequest): ShortWay | undefined;
 }
 
 /** Where a streamed reply goes. */

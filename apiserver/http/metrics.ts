@@ -3,6 +3,7 @@
 import { monitorEventLoopDelay, type IntervalHistogram } from 'node:perf_hooks';
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { ServerReply } from './message.js';
+import { RequestCounts } from './request-counts.js';
 
 const eventLoopSampleMs = 20;
 
@@ -13,32 +14,28 @@ function beyondSample(ns: number): number {
 
 export class ServerMetrics {
   readonly #registry = new Registry();
-  readonly #requests: Counter;
-  readonly #latency: Histogram;
-  readonly #inFlight: Gauge;
+  readonly #requests = new RequestCounts();
+  #inFlight = 0;
   readonly #watchers: Gauge;
   readonly #rejected: Counter;
   readonly #tunnels: Gauge;
   readonly #commitWrites: Histogram;
   readonly #commitSeconds: Histogram;
-  /** Looking a series up by its labels costs more than counting: keep the handles. */
-  readonly #series = new Map<string, { count: { inc(): void }; observe(seconds: number): void }>();
   #eventLoopDelay: IntervalHistogram | undefined;
   #presenceCount = (): number => 0;
 
   /** @param options.process false leaves out what belongs to the whole process (in-process servers in tests) */
   constructor(options: { process: boolean }) {
     const registers = [this.#registry];
-    const labelNames = ['verb', 'resource', 'code'];
-    this.#requests = new Counter({ name: 'apiserver_request_total', help: 'Requests by verb, resource and HTTP code.', labelNames, registers });
-    this.#latency = new Histogram({
-      name: 'apiserver_request_duration_seconds',
-      help: 'Seconds from the headers of a request to those of its reply, by verb and resource; watches and logs until they started.',
-      labelNames: ['verb', 'resource'],
-      buckets: [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
+    const inFlight = (): number => this.#inFlight;
+    new Gauge({
+      name: 'apiserver_current_inflight_requests',
+      help: 'Requests that are being handled, watches and logs left out.',
       registers,
+      collect() {
+        this.set(inFlight());
+      },
     });
-    this.#inFlight = new Gauge({ name: 'apiserver_current_inflight_requests', help: 'Requests that are being handled, watches and logs left out.', registers });
     this.#watchers = new Gauge({ name: 'apiserver_longrunning_requests', help: 'Open streams by verb and resource.', labelNames: ['verb', 'resource'], registers });
     this.#rejected = new Counter({ name: 'apiserver_rejected_requests_total', help: 'Requests that were refused because too many were in flight.', registers });
     this.#tunnels = new Gauge({ name: 'taskplane_agent_tunnels', help: 'Agents whose tunnel is connected to this server.', registers });
@@ -86,11 +83,11 @@ export class ServerMetrics {
   }
 
   requestStarted(): void {
-    this.#inFlight.inc();
+    this.#inFlight++;
   }
 
   requestEnded(): void {
-    this.#inFlight.dec();
+    this.#inFlight--;
   }
 
   requestRejected(): void {
@@ -99,15 +96,7 @@ export class ServerMetrics {
 
   /** The headers of the reply are known. */
   replied(verb: string, resource: string, code: number, seconds: number): void {
-    const key = `${verb} ${resource} ${code}`;
-    let series = this.#series.get(key);
-    if (!series) {
-      const latency = this.#latency.labels({ verb, resource });
-      series = { count: this.#requests.labels({ verb, resource, code: String(code) }), observe: (value) => latency.observe(value) };
-      this.#series.set(key, series);
-    }
-    series.count.inc();
-    series.observe(seconds);
+    this.#requests.add(verb, resource, code, seconds);
   }
 
   streamStarted(verb: string, resource: string): () => void {
@@ -127,6 +116,6 @@ export class ServerMetrics {
   }
 
   async reply(): Promise<ServerReply> {
-    return { status: 200, headers: { 'content-type': this.#registry.contentType }, body: await this.#registry.metrics() };
+    return { status: 200, headers: { 'content-type': this.#registry.contentType }, body: `${this.#requests.text()}\n${await this.#registry.metrics()}` };
   }
 }

@@ -13,7 +13,7 @@ import type { BulkService } from '../resources/bulk-service.js';
 import type { Evictor } from '../resources/eviction.js';
 import type { PresenceService } from '../resources/presence-service.js';
 import type { Caller, ResourceService } from '../resources/service.js';
-import { asObject, bulkBodyBytesMax, isMapping, reportBodyBytesMax } from './decode.js';
+import { asObject, bulkBodyBytesMax, decodeBody, isMapping, reportBodyBytesMax } from './decode.js';
 import type { Endpoint } from './endpoint.js';
 import { methodNotAllowed, unknownPath } from './errors.js';
 import { Evictions } from './evictions.js';
@@ -29,7 +29,7 @@ import { streamRequestOf } from './streams/stream-request.js';
 export interface OwnEndpointsOptions {
   resources: ResourceService;
   bulk: Pick<BulkService, 'create' | 'bind' | 'unschedulable' | 'status' | 'recordEvents'>;
-  presence: Pick<PresenceService, 'present' | 'nodeLoads' | 'nodeLoadDigest' | 'nodeMetrics' | 'nodeMetricsOf' | 'podMetrics'>;
+  presence: Pick<PresenceService, 'present' | 'renewNow' | 'nodeLoads' | 'nodeLoadDigest' | 'nodeMetrics' | 'nodeMetricsOf' | 'podMetrics'>;
   logs: Logs;
   evictor: Pick<Evictor, 'evict'>;
 }
@@ -173,6 +173,10 @@ export class OwnEndpoints {
           attributes: attributesOf(route, nodeKind, 'create', query),
           label: { verb: 'create', resource: 'nodes/presence' },
           run: async (asked) => jsonReply(200, await this.#options.presence.present(name, await readValue(asked))),
+          runNow: (body, headers) => {
+            const answer = this.#options.presence.renewNow(name, decodeBody(body, headers['content-type']));
+            return answer && `${JSON.stringify(answer)}\n`;
+          },
         };
       case `/${nodeKind.plural}/tunnel`:
         if (!isRead(method)) return undefined;

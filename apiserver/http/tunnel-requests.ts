@@ -7,7 +7,7 @@ import type { Clock } from '../../lib/clock.js';
 import type { MuxStream } from '../../lib/mux.js';
 import type { User } from '../resources/service.js';
 import { errorReply } from './errors.js';
-import { discardBody, type ReplyOutput, type RequestHandler, type ServerReply, type ServerRequest } from './message.js';
+import { discardBody, type ReplyOutput, type RequestHandler, type ServerReply, type ServerRequest, type ShortWay } from './message.js';
 import { splitUrl } from './node-http.js';
 
 /** A stream that has ended has this long to reach its reader, who must not keep it in memory. */
@@ -18,10 +18,15 @@ const keptHeadBytesMax = 1_024;
 const headBytesMax = 64 * 1024;
 const newline = 10;
 
+const noBody = Buffer.alloc(0);
+
 interface ReadRequest {
   head: TunnelRequestHead;
   body: Buffer;
 }
+
+/** Without one, each abort makes an error with its stack, which nobody reads. */
+const goneReason = new Error('the agent has gone');
 
 export interface TunnelRequestsOptions {
   handler: RequestHandler;
@@ -34,8 +39,10 @@ export class TunnelRequests {
   readonly #handler: RequestHandler;
   readonly #user: User | undefined;
   readonly #clock: Clock;
-  /** The head of the last call, as it came and as it was read: a renewal of presence has the same each time. */
+  /** The head of the last request, as it came and as it was read: many have the same. */
   #lastHead: { text: Buffer; head: TunnelRequestHead } | undefined;
+  /** What comes again and again, between others, too: a renewal of presence. */
+  #short: { head: Buffer; way: ShortWay } | undefined;
   /** Aborts when the tunnel has closed: whoever asked has gone. */
   readonly #gone = new AbortController();
 
@@ -46,11 +53,17 @@ export class TunnelRequests {
   }
 
   closed(): void {
-    this.#gone.abort();
+    this.#gone.abort(goneReason);
   }
 
-  /** The whole answer in one message. Never rejects. */
-  async call(message: Buffer): Promise<Buffer> {
+  /** The whole answer in one message. Never throws or rejects. */
+  call(message: Buffer): Promise<Buffer> | string {
+    const { head, way } = this.#short ?? {};
+    const answer = head && way && beginsWith(message, head) ? way(message.subarray(head.length)) : undefined;
+    return answer ? `{"status":200,"headers":{"content-type":"application/json","x-request-id":"${answer.requestId}"}}\n${answer.text}` : this.#call(message);
+  }
+
+  async #call(message: Buffer): Promise<Buffer> {
     const read = this.#read(message);
     // Made bit by bit, as its reader takes it: in one piece it would all be held.
     if (!(read instanceof ApiError) && reads(read.head)) return encodeRefusal(badRequest('what is asked for is to be read as a stream; open one'));
@@ -64,7 +77,7 @@ export class TunnelRequests {
   /** The answer as the bytes of the stream. Never rejects. */
   async stream(stream: MuxStream, message: Buffer): Promise<void> {
     const gone = new AbortController();
-    void stream.closed.then(() => gone.abort());
+    void stream.closed.then(() => gone.abort(goneReason));
     void takeNothing(stream);
     const read = this.#read(message);
     // It would be held for as long as the stream is open.
@@ -90,9 +103,15 @@ export class TunnelRequests {
     return this.#handler.handle(new TunnelRequest(read.head, read.body, this.#user, signal));
   }
 
+  #keep(text: Buffer, head: TunnelRequestHead): void {
+    this.#lastHead = { text, head };
+    const way = reads(head) ? undefined : this.#handler.shortWay?.(new TunnelRequest(head, noBody, this.#user, this.#gone.signal));
+    if (way) this.#short = { head: text, way };
+  }
+
   #read(message: Buffer): ReadRequest | ApiError {
     const last = this.#lastHead;
-    if (last && message.length >= last.text.length && message.compare(last.text, 0, last.text.length, 0, last.text.length) === 0) {
+    if (last && beginsWith(message, last.text)) {
       return { head: last.head, body: message.subarray(last.text.length) };
     }
     if (message.indexOf(newline) > headBytesMax) return new ApiError('BadRequest', `the head of the request is longer than ${headBytesMax} bytes`, undefined, { code: 431 });
@@ -101,12 +120,17 @@ export class TunnelRequests {
       if (!read || !isRequestHead(read.head)) return notARequest();
       const text = message.subarray(0, message.length - read.body.length);
       // A copy: the message is a part of all that came with it.
-      if (text.length <= keptHeadBytesMax) this.#lastHead = { text: Buffer.from(text), head: read.head };
+      if (text.length <= keptHeadBytesMax) this.#keep(Buffer.from(text), read.head);
       return { head: read.head, body: read.body };
     } catch {
       return notARequest();
     }
   }
+}
+
+function beginsWith(message: Buffer, head: Buffer): boolean {
+  const { length } = head;
+  return message.length >= length && message.compare(head, 0, length, 0, length) === 0;
 }
 
 function reads({ method }: TunnelRequestHead): boolean {

@@ -19,7 +19,7 @@ import { acceptTunnel, checkHandshake, type TunnelSocket } from './tunnel-socket
 import type { Tunnels } from './tunnels.js';
 
 export interface TunnelServerOptions {
-  handler: Pick<Handler, 'admit' | 'handle'>;
+  handler: Pick<Handler, 'admit' | 'handle' | 'shortWay'>;
   tunnels: Tunnels;
   clock: Clock;
   logger: Logger;

@@ -30,13 +30,13 @@ export class Tunnels {
     });
     this.#byNode.set(nodeName, mux);
     this.#changed(this.#byNode.size);
-    this.#logger.info('The agent of a node has connected its tunnel; logs of its tasks can be read, and commands run beside them.', { node: nodeName });
+    this.#logger.debug('The agent of a node has connected its tunnel; logs of its tasks can be read, and commands run beside them.', { node: nodeName });
     void mux.closed.then(() => {
       requests?.closed();
       if (this.#byNode.get(nodeName) !== mux) return;
       this.#byNode.delete(nodeName);
       this.#changed(this.#byNode.size);
-      this.#logger.info('The tunnel of a node has closed; until its agent connects again no logs of its tasks can be read, and no commands run beside them.', { node: nodeName });
+      this.#logger.debug('The tunnel of a node has closed; until its agent connects again no logs of its tasks can be read, and no commands run beside them.', { node: nodeName });
     });
   }
 

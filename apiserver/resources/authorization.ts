@@ -83,8 +83,10 @@ function isSelfReview({ verb, subresource }: Attributes, { group, plural }: Reso
   return verb === 'create' && subresource === undefined && selfReviewPaths.test(`/apis/${group}/v1/${plural}`);
 }
 
+const allBulkPaths: ReadonlySet<string> = new Set(Object.values(bulkPaths));
+
 function isBulk(path: string | undefined): boolean {
-  return (Object.values(bulkPaths) as string[]).includes(path ?? '');
+  return path !== undefined && allBulkPaths.has(path);
 }
 
 function authorizeNodeBulk(user: User, attributes: Attributes): Decision {

@@ -35,6 +35,20 @@ describe('PresenceService', () => {
     expect((await cluster.presence.present('m1', { session: 't', announce: false })).present).toBe(true);
   });
 
+  it('renews from memory what it would renew otherwise, and leaves the rest to the long way', async () => {
+    const renewal = { session: 's', announce: false, load };
+    expect(cluster.presence.renewNow('m1', renewal)).toBeUndefined();
+    await cluster.presence.present('m1', { session: 's', announce: true });
+    await leases();
+    expect(cluster.presence.renewNow('m1', renewal)).toEqual(await cluster.presence.present('m1', renewal));
+    expect(cluster.presence.nodeLoads().items).toEqual([{ name: 'm1', ageMs: 0, load }]);
+    expect(cluster.presence.renewNow('m1', { ...renewal, announce: true })).toBeUndefined();
+    expect(cluster.presence.renewNow('m1', { ...renewal, session: 't' })).toBeUndefined();
+    expect(() => cluster.presence.renewNow('m1', { session: 1 })).toThrow('session');
+    await cluster.resources.delete(cluster.caller, { kind: nodeKind, namespace: undefined, name: 'm1' }, {});
+    expect(cluster.presence.renewNow('m1', renewal)).toBeUndefined();
+  });
+
   it('restore makes every node present that was not declared lost, and no other', async () => {
     const ready = (status: string) => ({ conditions: [{ type: 'Ready', status }] });
     await cluster.createNode('m2');

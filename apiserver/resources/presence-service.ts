@@ -31,6 +31,10 @@ const restoresMax = 256;
 
 interface Heard {
   session: string;
+  readonly nodeKey: string;
+  readonly leaseKey: string;
+  /** How long the lease of that revision lasts, once it was asked for. */
+  kept?: { revision: number; ttlMs: number };
   /** What the newest request said, and when it came, by the monotonic clock. */
   load: NodeLoad | undefined;
   loadAtMs: number;
@@ -101,6 +105,26 @@ export class PresenceService {
   }
 
   /**
+   * As `present`, for the renewal of an agent that is known, which nearly all are; undefined where there is more to find out.
+   * @throws ApiError BadRequest for another body
+   */
+  renewNow(nodeName: string, body: unknown): PresenceResponse | undefined {
+    const { session, announce, load } = readPresenceRequest(body);
+    const { cache, presence, clock, soleServer } = this.#options;
+    const known = this.#heard.get(nodeName);
+    if (announce || known?.session !== session || !cache.get(known.nodeKey)) return undefined;
+    const lease = cache.get(known.leaseKey);
+    if (!lease || !presence.renewNow?.(known.leaseKey)) return undefined;
+    known.atMs = clock.monotonic();
+    if (load) {
+      known.load = load;
+      known.loadAtMs = known.atMs;
+    }
+    if (known.kept?.revision !== lease.revision) known.kept = { revision: lease.revision, ttlMs: this.#lastsMs(lease.object as Lease) };
+    return { present: true, ttlMs: known.kept.ttlMs, ...(soleServer ? { soleServer: true } : {}) };
+  }
+
+  /**
    * Gives every node that was not declared lost a full time to live from now. Called before the first request is answered: while
    * this server was away nobody could renew, and that must cost no task (docs/decisions/0003-fencing-by-time.md).
    */
@@ -113,7 +137,7 @@ export class PresenceService {
   }
 
   async #announce(nodeName: string, session: string): Promise<boolean> {
-    const { cache, presence, mutator, clock, logger } = this.#options;
+    const { cache, presence, mutator, logger } = this.#options;
     const nodeKey = objectStoreKey(nodeKind, nodeName, undefined);
     if (!cache.get(nodeKey) && !(await mutator.find(nodeKey))) throw notFound(nodeKind, nodeName);
     const before = this.#heard.get(nodeName);
@@ -126,7 +150,7 @@ export class PresenceService {
       const outcome = await presence.announce(key, value, this.#ttlMs);
       if (outcome.ok || (await presence.renew(key))) break;
     }
-    this.#heard.set(nodeName, { session, load: before?.load, loadAtMs: before?.loadAtMs ?? 0, atMs: clock.monotonic() });
+    this.#hear(nodeName, session, before);
     return true;
   }
 
@@ -135,8 +159,22 @@ export class PresenceService {
    * that has another one, keeps its own until it runs out; an agent that counted on more would run its tasks too long.
    */
   async #keptMs(nodeName: string): Promise<number> {
-    const lease = (await this.#options.mutator.find(presenceKey(nodeName)))?.object as Lease | undefined;
+    return this.#lastsMs((await this.#options.mutator.find(presenceKey(nodeName)))?.object as Lease | undefined);
+  }
+
+  #lastsMs(lease: Lease | undefined): number {
     return Math.min(this.#ttlMs, (lease?.spec?.leaseDurationSeconds ?? Infinity) * 1000);
+  }
+
+  #hear(nodeName: string, session: string, before?: Heard): void {
+    this.#heard.set(nodeName, {
+      session,
+      nodeKey: objectStoreKey(nodeKind, nodeName, undefined),
+      leaseKey: presenceKey(nodeName),
+      load: before?.load,
+      loadAtMs: before?.loadAtMs ?? 0,
+      atMs: this.#options.clock.monotonic(),
+    });
   }
 
   /** Present for a full time to live from now. What lasts is taken over without a gap, so that no task is lost. */
@@ -170,7 +208,7 @@ export class PresenceService {
       return false;
     }
     if (known) known.atMs = clock.monotonic();
-    else this.#heard.set(nodeName, { session, load: undefined, loadAtMs: 0, atMs: clock.monotonic() });
+    else this.#hear(nodeName, session);
     return true;
   }
 

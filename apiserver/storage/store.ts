@@ -114,6 +114,8 @@ export interface PresenceStore {
    * @throws StoreUnavailableError when the store cannot tell: the key then lives no longer than before
    */
   renew(key: string): Promise<boolean>;
+  /** The same where it takes nothing but memory: true, and it is kept. Undefined: `renew` has to. Absent where that is always so. */
+  renewNow?(key: string): true | undefined;
   /** Removes `key` at once. False when it is not there. */
   withdraw(key: string): Promise<boolean>;
 }

@@ -39,9 +39,14 @@ export class EmbeddedPresence implements PresenceStore {
   }
 
   renew(key: string): Promise<boolean> {
+    return Promise.resolve(this.renewNow(key) ?? false);
+  }
+
+  renewNow(key: string): true | undefined {
     const present = this.#present.get(key);
-    if (present) present.expiresAt = this.#clock.monotonic() + present.ttlMs;
-    return Promise.resolve(present !== undefined);
+    if (!present) return undefined;
+    present.expiresAt = this.#clock.monotonic() + present.ttlMs;
+    return true;
   }
 
   async withdraw(key: string): Promise<boolean> {
