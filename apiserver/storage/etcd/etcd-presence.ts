@@ -115,6 +115,12 @@ export class EtcdPresence implements PresenceStore {
     return takeover;
   }
 
+  renewNow(key: string): true | undefined {
+    const { id } = this.#registration;
+    const now = this.#options.clock.monotonic();
+    return !this.#closing.signal.aborted && id !== undefined && now < this.#sureUntil && this.#book.renew(key, id, now) ? true : undefined;
+  }
+
   async withdraw(key: string): Promise<boolean> {
     for (;;) {
       const stored = await this.#read(key);
