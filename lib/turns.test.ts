@@ -35,6 +35,12 @@ describe('Turns', () => {
     expect(runs.join('')).toBe('abcbc');
   });
 
+  it('stops when it is told to', async () => {
+    const done: number[] = [];
+    await new Turns({ clock: ticking() }).forEach([1, 2, 3], (item) => done.push(item) < 2);
+    expect(done).toEqual([1, 2]);
+  });
+
   it('stops at what fails', async () => {
     const done: number[] = [];
     const failing = new Turns({ clock: ticking() }).forEach([1, 2, 3], (item) => {

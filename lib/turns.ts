@@ -18,15 +18,15 @@ export class Turns {
   }
 
   /**
-   * Does `work` for each item, in order. The first slice is done before this returns if nobody else's waits.
+   * Does `work` for each item, in order, until one answers false. The first slice is done before this returns if nobody else's waits.
    * Rejects with what `work` throws; the items after it are left.
    */
-  async forEach<T>(items: readonly T[], work: (item: T, index: number) => void): Promise<void> {
+  async forEach<T>(items: readonly T[], work: (item: T, index: number) => unknown): Promise<void> {
     if (this.#waiting.length > 0) await this.#next();
     let end = this.#clock.monotonic() + sliceMs;
     for (let index = 0; index < items.length; index++) {
-      work(items[index]!, index);
-      if (index + 1 === items.length || this.#clock.monotonic() < end) continue;
+      if (work(items[index]!, index) === false || index + 1 === items.length) return;
+      if (this.#clock.monotonic() < end) continue;
       await this.#next();
       end = this.#clock.monotonic() + sliceMs;
     }

@@ -2,8 +2,14 @@
 //
 // get and list, from the cache. Later pages of a list come from the store, as of the first page's revision, unless
 // nothing at all has changed since.
+//
+// Whether an entry matches a selector is asked of its object, which mostly has to be parsed for that: of a hundred thousand
+// that takes a second or two, a slice per turn of the event loop, so that nobody's presence runs out meanwhile. What is looked
+// through is taken in one go: all of a list is as of one revision.
 
 import { expired, notFound, type ApiError } from '../../api/errors.js';
+import type { Clock } from '../../lib/clock.js';
+import { Turns } from '../../lib/turns.js';
 import type { Entry } from '../storage/entry.js';
 import { GoneError, type Store } from '../storage/store.js';
 import { decodeContinue, encodeContinue, newest, type ContinuePoint } from './continue-token.js';
@@ -39,7 +45,11 @@ interface Chunk {
 }
 
 export class Reader {
-  constructor(private readonly options: { cache: ObjectCache; store: Pick<Store, 'list'> }) {}
+  readonly #turns: Turns;
+
+  constructor(private readonly options: { cache: ObjectCache; store: Pick<Store, 'list'>; clock: Pick<Clock, 'monotonic'> }) {
+    this.#turns = new Turns(options);
+  }
 
   async get(target: ObjectTarget, options: ReadOptions): Promise<Rendered> {
     const { cache } = this.options;
@@ -62,7 +72,7 @@ export class Reader {
     if (match === 'Exact' && version !== undefined && version !== cache.revision) {
       return reply(await this.#fromStore(selection, render, { revision: version, after: selection.prefix }, limit, () => expired(listTooOld)));
     }
-    return reply(this.#fromCache(selection, render, undefined, limit));
+    return reply(await this.#fromCache(selection, render, undefined, limit));
   }
 
   async #goOn(selection: Selection, render: (entry: Entry) => Rendered, point: ContinuePoint, limit: number): Promise<Found> {
@@ -72,8 +82,8 @@ export class Reader {
     return this.#fromStore(selection, render, point, limit, () => expired(continueTooOld, encodeContinue({ revision: newest, after })));
   }
 
-  /** Synchronous, so that all of it is as of one revision. */
-  #fromCache(selection: Selection, render: (entry: Entry) => Rendered, after: string | undefined, limit: number): Found {
+  /** What is looked through is there before it waits for anything, so that all of it is as of one revision. */
+  async #fromCache(selection: Selection, render: (entry: Entry) => Rendered, after: string | undefined, limit: number): Promise<Found> {
     const { cache } = this.options;
     const { prefix, matches } = selection;
     const { revision } = cache;
@@ -81,8 +91,8 @@ export class Reader {
       const page = cache.list(prefix, { ...(limit === Infinity ? {} : { limit }), ...(after === undefined ? {} : { after }) });
       return { items: page.items.map(render), revision, next: page.next, remaining: page.remaining };
     }
-    const collected = new Collector(render, matches, limit);
-    const next = collected.add({ items: this.#candidates(selection, after), next: undefined });
+    const collected = new Collector(this.#turns, render, matches, limit);
+    const next = await collected.add({ items: this.#candidates(selection, after), next: undefined });
     return { items: collected.items, revision, next, remaining: undefined };
   }
 
@@ -97,11 +107,11 @@ export class Reader {
 
   async #fromStore({ prefix, matches }: Selection, render: (entry: Entry) => Rendered, point: ContinuePoint, limit: number, tooOld: () => ApiError): Promise<Found> {
     const { revision } = point;
-    const collected = new Collector(render, matches, limit);
+    const collected = new Collector(this.#turns, render, matches, limit);
     for (let from = point.after; ; ) {
       const step = limit === Infinity ? undefined : matches ? Math.max(limit, scanStep) : limit;
       const page = await this.#page(prefix, { after: from, revision, ...(step === undefined ? {} : { limit: step }) }, tooOld);
-      const next = collected.add({ items: page.items, next: page.next });
+      const next = await collected.add({ items: page.items, next: page.next });
       if (next === undefined || collected.isFull) {
         const remaining = point.remaining === undefined ? undefined : point.remaining - collected.items.length;
         return { items: collected.items, revision, next, remaining };
@@ -133,6 +143,7 @@ class Collector {
   readonly items: Rendered[] = [];
 
   constructor(
+    private readonly turns: Turns,
     private readonly render: (entry: Entry) => Rendered,
     private readonly matches: Selection['matches'],
     private readonly limit: number,
@@ -143,14 +154,17 @@ class Collector {
   }
 
   /** The key to go on after; undefined when nothing is left. */
-  add({ items, next }: Chunk): string | undefined {
-    for (const [index, entry] of items.entries()) {
+  async add({ items, next }: Chunk): Promise<string | undefined> {
+    let after = next;
+    await this.turns.forEach(items, (entry, index) => {
       const rendered = this.render(entry);
-      if (this.matches && !this.matches(rendered.object)) continue;
+      if (this.matches && !this.matches(rendered.object)) return true;
       this.items.push(rendered);
-      if (this.isFull) return index === items.length - 1 ? next : entry.key;
-    }
-    return next;
+      if (!this.isFull) return true;
+      if (index < items.length - 1) after = entry.key;
+      return false;
+    });
+    return after;
   }
 }
 

@@ -27,8 +27,8 @@ import { toClientError } from './store-errors.js';
 
 const bookmarkEveryMs = 60_000;
 const initialEventsEnd = { 'k8s.io/initial-events-end': 'true' };
-/** Events made in one turn of the event loop while they are told in parts. */
-const eventsPerTurn = 500;
+/** Steps in one turn of the event loop while events are told in parts. */
+const stepsPerTurn = 500;
 /** Changes that may wait while the state is told: as many as the cache keeps for watchers that were away. */
 const waitingChangesMax = 20_000;
 /** A reader that takes nothing for so long is gone, or might as well be. */
@@ -104,7 +104,7 @@ class Watch {
   /** Tells what is to be told until it is done or the reader is to be waited for, and then goes on by itself. */
   #goOn(steps: Iterator<void>): void {
     for (let count = 0; !this.#over; count++) {
-      if (this.sink.full || (count >= eventsPerTurn && this.sink.drained)) {
+      if (this.sink.full || (count >= stepsPerTurn && this.sink.drained)) {
         void this.#drained().then(() => this.#goOn(steps));
         return;
       }
@@ -121,13 +121,12 @@ class Watch {
     timer.cancel();
   }
 
-  /** One event a step: the state as of `revision`, the mark at its end, and what has changed since. */
+  /** At most one event a step, for also what does not match had to be looked at: the state as of `revision`, the mark at its end, and what has changed since. */
   *#tell(state: readonly Entry[], revision: number): Generator<void> {
     const { matches } = this.selection;
     for (const entry of state) {
       const rendered = this.#render(entry);
-      if (matches && !matches(rendered.object)) continue;
-      this.sink.event('ADDED', rendered);
+      if (!matches || matches(rendered.object)) this.sink.event('ADDED', rendered);
       yield;
     }
     if (this.query.sendInitialEvents && this.query.allowWatchBookmarks) this.#sendBookmark(revision, initialEventsEnd);
