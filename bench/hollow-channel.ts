@@ -5,7 +5,7 @@ import { randomBytes } from 'node:crypto';
 import { tunnelProtocol, tunnelRequestsProtocol } from '../api/protocol.js';
 import type { TunnelChannel } from '../client/tunnel-socket.js';
 import type { HollowDialer } from './hollow-dialer.js';
-import { encodeFrame, FrameReader, opcodes } from './web-socket-frames.js';
+import { encodeFrame, frameInPlace, FrameReader, headroomBytes, opcodes } from './web-socket-frames.js';
 
 /** An agent whose server knows tunnels for requests needs no other. */
 export const connectionsPerAgent = 1;
@@ -38,7 +38,8 @@ export function dialHollowTunnel(dialer: HollowDialer, nodeName: string): Promis
         get bufferedBytes() {
           return socket.writableLength;
         },
-        send: (message) => void socket.write(encodeFrame(opcodes.binary, message)),
+        headroomBytes,
+        send: (message) => void socket.write(frameInPlace(opcodes.binary, message)),
         onMessage: (handler) => void onMessages.push(handler),
         onClose: (handler) => void onCloses.push(handler),
         close: () => socket.end(encodeFrame(opcodes.close, Buffer.alloc(0))),

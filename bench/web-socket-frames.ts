@@ -14,24 +14,35 @@ const lengthIn64Bits = 127;
 const masks = Buffer.alloc(16 * 1024);
 let maskAt = masks.length;
 
+/** Room for the longest header and its mask. */
+export const headroomBytes = 14;
+const maskBytes = 4;
+
 /** A masked frame that holds a whole message. */
 export function encodeFrame(opcode: number, payload: Buffer): Buffer {
-  const { length } = payload;
+  const message = Buffer.allocUnsafe(headroomBytes + payload.length);
+  payload.copy(message, headroomBytes);
+  return frameInPlace(opcode, message);
+}
+
+/** The same where the message has room for the header in front; it is not copied, and is changed. */
+export function frameInPlace(opcode: number, message: Buffer): Buffer {
+  const length = message.length - headroomBytes;
   const lengthBytes = length < lengthIn16Bits ? 0 : length < 0x1_0000 ? 2 : 8;
-  const frame = Buffer.allocUnsafe(2 + lengthBytes + 4 + length);
-  frame[0] = finalBit | opcode;
-  frame[1] = maskedBit | (lengthBytes === 0 ? length : lengthBytes === 2 ? lengthIn16Bits : lengthIn64Bits);
-  if (lengthBytes === 2) frame.writeUInt16BE(length, 2);
-  else if (lengthBytes === 8) frame.writeBigUInt64BE(BigInt(length), 2);
-  const maskStart = 2 + lengthBytes;
+  const start = headroomBytes - maskBytes - lengthBytes - 2;
+  message[start] = finalBit | opcode;
+  message[start + 1] = maskedBit | (lengthBytes === 0 ? length : lengthBytes === 2 ? lengthIn16Bits : lengthIn64Bits);
+  if (lengthBytes === 2) message.writeUInt16BE(length, start + 2);
+  else if (lengthBytes === 8) message.writeBigUInt64BE(BigInt(length), start + 2);
   if (maskAt === masks.length) {
     randomFillSync(masks);
     maskAt = 0;
   }
-  masks.copy(frame, maskStart, maskAt, (maskAt += 4));
-  const start = maskStart + 4;
-  for (let index = 0; index < length; index++) frame[start + index] = payload[index]! ^ frame[maskStart + (index & 3)]!;
-  return frame;
+  const from = maskAt;
+  maskAt += maskBytes;
+  for (let index = 0; index < maskBytes; index++) message[headroomBytes - maskBytes + index] = masks[from + index]!;
+  for (let index = 0; index < length; index++) message[headroomBytes + index]! ^= masks[from + (index & 3)]!;
+  return message.subarray(start);
 }
 
 const none = Buffer.alloc(0);
