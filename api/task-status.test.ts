@@ -59,6 +59,13 @@ describe('reported', () => {
     expect(reported(task(scheduled), node, report(over), now)).toEqual({ refused });
   });
 
+  it('refuses that an attempt runs which has ended, but not that the next one does', () => {
+    const backingOff = accepted(reported(task(scheduled), 'n1', report({ phase: 'Scheduled', reason: 'BackOff', exitCode: 1, finishTime: '2026-01-01T00:00:05Z' }), now));
+    const late = report({ startTime: '2026-01-01T00:00:00Z' });
+    expect(reported(task(backingOff), 'n1', late, now)).toEqual({ refused: 'attempt 1 has ended' });
+    expect(accepted(reported(task(backingOff), 'n1', { ...late, attempt: 2 }, now))).toMatchObject({ phase: 'Running', attempt: 2 });
+  });
+
   it('refuses everything once the task has finished', () => {
     expect(reported(task({ ...scheduled, phase: 'Succeeded' }), 'n1', report(), now)).toEqual({ refused: 'the task has finished: Succeeded' });
   });

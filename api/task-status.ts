@@ -15,7 +15,7 @@
 // agent reports or by the loss of its node. The attempt does not count against backoffLimit.
 //
 // A finished task stays finished. A report counts only if it names the task's uid and current binding, and an attempt
-// no older than the current one: whatever else still runs somewhere is a leftover, and its agent is told to stop it.
+// no older than the current one, nor says that it runs when it has ended: whatever else still runs somewhere is a leftover, and its agent is told to stop it.
 
 import { deepFreeze } from '../lib/deep-freeze.js';
 import { withCondition } from './conditions.js';
@@ -113,6 +113,8 @@ export function reported(task: Task, nodeName: string, report: TaskReport, now: 
   if (status.bindings !== report.bindings) return { refused: `binding ${report.bindings} is over; the current one is ${status.bindings ?? 0}` };
   if (report.attempt < (status.attempt ?? 0)) return { refused: `attempt ${report.attempt} is over; the current one is ${status.attempt ?? 0}` };
   if (isFinished(task)) return { refused: `the task has finished: ${status.phase}` };
+  // It was overtaken on its way: an agent may say things over one connection and go on over another.
+  if (report.phase === 'Running' && status.finishTime && report.attempt === status.attempt) return { refused: `attempt ${report.attempt} has ended` };
   // Of an attempt that is news to us, nothing holds that was told of the one before.
   const isLater = report.attempt > (status.attempt ?? 0);
   const current = (): TaskStatus => (isLater ? { ...withoutAttempt(status), attempt: report.attempt } : status);
