@@ -35,6 +35,8 @@ export function isBefore(a: Waiting, b: Waiting): boolean {
 export class Group<T extends Waiting> implements HeapItem {
   heapIndex = -1;
   readonly tasks = new IndexedHeap<T>(isBefore);
+  /** Tasks that have left it so far: were given a node, or are gone. */
+  left = 0;
 
   constructor(readonly demand: Demand) {}
 
@@ -119,6 +121,7 @@ export class PendingQueue<T extends Waiting> {
       this.#groups.delete(demand.key);
     }
     group.tasks.remove(task);
+    group.left++;
     if (wasReady && group.tasks.size > 0) this.#ready.moved(group);
     this.size--;
   }

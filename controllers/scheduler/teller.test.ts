@@ -73,6 +73,18 @@ describe('telling why tasks wait', () => {
     expect(requests).toBeLessThanOrEqual(12);
   });
 
+  it('says nothing to those whose turn comes soon, as long as the others before them get theirs', async () => {
+    for (let i = 0; i < 1000; i++) core.setTask(makeTask(`t${String(i).padStart(4, '0')}`, asking('1')));
+    look();
+    for (let i = 0; i < 200; i++) {
+      core.removeTask(`default/t${String(i).padStart(4, '0')}`);
+      await clock.advance(8);
+    }
+    expect(told).toEqual([]);
+    await clock.advance(10_000);
+    expect(told.length).toBe(800);
+  });
+
   it('does not tell a backlog anew for each change of a node', async () => {
     core.setNode(makeNode('n0'));
     for (let i = 0; i < 3000; i++) core.setTask(makeTask(`t${i}`, asking('8')));

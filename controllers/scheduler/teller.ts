@@ -3,7 +3,8 @@
 // Tells people why tasks wait: the condition Scheduled=False of each, and an event. Deciding never waits for it, and it
 // never floods the store:
 //
-//   - a task is told once it has waited a moment; tasks that are about to be bound are told nothing
+//   - a task is told once it has waited a moment; tasks that are about to be bound are told nothing: neither are those of a
+//     group that others leave so fast that it will be their turn soon; and of the rest of such a group only a few at a time
 //   - the words are found once per group of tasks with the same demand, and only a share of the time goes into that
 //   - tasks that were told before are told again when the words have changed, at growing intervals, longer ones for large
 //     groups, newest words only
@@ -42,10 +43,12 @@ export const defaultTellerLimits: TellerLimits = { settleMs: 500, perSecond: 500
 const batchMax = 1_000;
 /** While more is to be told than the rate allows. */
 const requestsPerSecond = 2;
-/** Tasks of a group that hear again when its words have changed, per second on average: what a change on some node costs does not grow with the backlog. */
+/** Tasks of a group that hear again when its words have changed, and of one that tasks leave, per second on average: what a change on some node costs does not grow with the backlog. */
 const changesPerSecond = 50;
 /** Milliseconds in one go. */
 const turnMs = 3;
+/** Whose turn comes within this, at the rate at which tasks leave the group, is told nothing. */
+const soonMs = 10_000;
 /** Finding words takes at most one part in so many of the time. */
 const explainShare = 8;
 
@@ -62,6 +65,9 @@ interface Telling extends HeapItem {
   /** Before this, tasks that know an older message are left alone. */
   changeAt: number;
   intervalMs: number;
+  /** Of the group, when it was last looked at. */
+  left: number;
+  leftAt: number;
 }
 
 export interface TellerOptions {
@@ -97,10 +103,11 @@ export class Teller implements Service {
 
   /** The group was found to fit nowhere, or got a task while it did. */
   note(group: Group<Entry>): void {
-    const soon = this.#options.clock.monotonic() + this.#limits.settleMs;
+    const now = this.#options.clock.monotonic();
+    const soon = now + this.#limits.settleMs;
     const telling = this.#tellings.get(group);
     if (!telling) {
-      const first: Telling = { heapIndex: -1, group, dueAt: soon, order: this.#order++, message: undefined, seen: -1, hasNew: true, changeAt: 0, intervalMs: this.#limits.intervalMs };
+      const first: Telling = { heapIndex: -1, group, dueAt: soon, order: this.#order++, message: undefined, seen: -1, hasNew: true, changeAt: 0, intervalMs: this.#limits.intervalMs, left: group.left, leftAt: now };
       this.#tellings.set(group, first);
       this.#due.push(first);
     } else {
@@ -154,23 +161,30 @@ export class Teller implements Service {
       const { group } = first;
       if (core.queue.groupOf(group.demand) !== group || !group.isParked) continue;
       const seen = core.snapshot.touched.end;
-      if (first.seen !== seen || first.message === undefined || first.hasNew) this.#tell(first, explain(group.demand, core.snapshot), now);
+      const soon = aboutToLeave(first, now);
+      if (soon < group.tasks.size && (first.seen !== seen || first.message === undefined || first.hasNew)) this.#tell(first, explain(group.demand, core.snapshot), now, soon);
       first.seen = seen;
-      first.hasNew = false;
+      first.hasNew = soon > 0;
       now = clock.monotonic();
-      this.#schedule(first, Math.max(first.changeAt, now + this.#limits.intervalMs));
+      this.#schedule(first, soon > 0 ? now + this.#limits.settleMs : Math.max(first.changeAt, now + this.#limits.intervalMs));
     }
     this.#explainAt = now + (now - startedAt) * (explainShare - 1);
   }
 
-  #tell(telling: Telling, message: string, now: number): void {
+  /** @param soon tasks, first in order, that are told nothing; none when tasks do not leave the group */
+  #tell(telling: Telling, message: string, now: number, soon: number): void {
     const { group } = telling;
     const mayChange = now >= telling.changeAt;
     let changes = 0;
     let events = this.#limits.eventsMax;
+    let position = 0;
+    let most = soon > 0 ? (changesPerSecond * this.#limits.settleMs) / 1_000 : Infinity;
     for (const entry of group.tasks.values()) {
+      // The heap's own order, which is about that of the queue.
+      if (position++ < soon) continue;
       if (entry.told === message) continue;
       if (entry.told !== undefined && !mayChange) continue;
+      if (--most < 0) break;
       if (entry.told !== undefined) changes++;
       entry.told = message;
       this.#outbox.push({ entry, message });
@@ -225,4 +239,12 @@ export class Teller implements Service {
     const group = this.#options.core.queue.groupOf(entry.demand);
     if (group?.isParked) this.note(group);
   }
+}
+
+/** How many tasks of the group will be gone soon, if they leave on as they did since it was last looked at. */
+function aboutToLeave(telling: Telling, now: number): number {
+  const { left, leftAt, group } = telling;
+  telling.left = group.left;
+  telling.leftAt = now;
+  return now > leftAt ? Math.ceil(((group.left - left) / (now - leftAt)) * soonMs) : 0;
 }
