@@ -1,12 +1,13 @@
 // cgroup-v1.ts
 //
 // Attempt groups in v1 hierarchies: memory, cpu and cpuacct where they exist, and for killing a v2 hierarchy beside
-// them (cgroup.kill) or else the freezer. One attempt has a directory of the same name in each.
+// them (cgroup.kill) or else the freezer. One attempt has a directory of the same name in each that it needs: each costs
+// the making, the joining and the removing. The v2 hierarchy also counts the time on the cpu.
 
 import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { childGroups, killPid, makeAttemptGroup, makeGroup, readKeyed, readNumber, readPids, removeGroup, tryWrite, type AttemptGroup, type Cgroups, type GroupSettings } from './cgroup.js';
-import { cpuShares, type CgroupsV2 } from './cgroup-v2.js';
+import { cpuShares, type CgroupsV2, type GroupV2 } from './cgroup-v2.js';
 import type { Usage } from './driver.js';
 
 type Controller = 'memory' | 'cpu' | 'cpuacct' | 'freezer';
@@ -17,6 +18,7 @@ export class CgroupsV1 implements Cgroups {
   readonly problem: string | undefined;
   readonly #nodes: ReadonlyMap<Controller, string>;
   readonly #unified: CgroupsV2 | undefined;
+  readonly #countedByUnified: boolean;
 
   /** @returns undefined when neither memory nor cpuacct can be had as v1 */
   static at(parentsOf: (controller: Controller) => readonly string[], nodeName: string, unified: CgroupsV2 | undefined): CgroupsV1 | undefined {
@@ -33,15 +35,17 @@ export class CgroupsV1 implements Cgroups {
   private constructor(nodes: ReadonlyMap<Controller, string>, unified: CgroupsV2 | undefined) {
     this.#nodes = nodes;
     this.#unified = unified;
+    this.#countedByUnified = unified?.countsCpu === true;
     const missing = (['memory', 'cpu'] as const).filter((controller) => !nodes.has(controller));
     this.problem = missing.length > 0 ? `limits of ${missing.join(' and ')} are not enforced: no such cgroup hierarchy can be written` : undefined;
   }
 
   create(key: string, { limits, requests }: GroupSettings): AttemptGroup {
+    const needless = new Set<Controller>();
     // The cpu group only changes anything for tasks that say something about cpu.
-    const skip = limits.cpuMilli === undefined && requests.cpuMilli === undefined ? this.#nodes.get('cpu') : undefined;
-    const shared = this.#nodes.get('cpu') === this.#nodes.get('cpuacct');
-    const dirs = this.#dirs(key, shared ? undefined : skip);
+    if (limits.cpuMilli === undefined && requests.cpuMilli === undefined) needless.add('cpu');
+    if (this.#countedByUnified) needless.add('cpuacct');
+    const dirs = this.#dirs(key, needless);
     for (const dir of new Set(dirs.values())) makeAttemptGroup(dir);
     const memory = dirs.get('memory');
     if (memory && limits.memoryBytes !== undefined) {
@@ -77,8 +81,8 @@ export class CgroupsV1 implements Cgroups {
     return [...[...this.#nodes.values()].flatMap((node) => [node, join(node, '..')]), ...(this.#unified?.ownDirectories() ?? [])];
   }
 
-  #dirs(key: string, skip?: string): Map<Controller, string> {
-    return new Map([...this.#nodes].filter(([, node]) => node !== skip).map(([controller, node]) => [controller, join(node, key)]));
+  #dirs(key: string, without: ReadonlySet<Controller> = new Set()): Map<Controller, string> {
+    return new Map([...this.#nodes].filter(([controller]) => !without.has(controller)).map(([controller, node]) => [controller, join(node, key)]));
   }
 }
 
@@ -88,7 +92,7 @@ class GroupV1 implements AttemptGroup {
 
   constructor(
     readonly dirs: ReadonlyMap<Controller, string>,
-    readonly unified: AttemptGroup | undefined,
+    readonly unified: GroupV2 | undefined,
   ) {
     this.procsFiles = [...new Set([...dirs.values()].map((dir) => join(dir, 'cgroup.procs')))].concat(unified?.procsFiles ?? []);
     this.killFile = unified?.killFile;
@@ -114,9 +118,10 @@ class GroupV1 implements AttemptGroup {
 
   usageInAll(): Usage {
     const cpuNs = this.#number('cpuacct', 'cpuacct.usage');
+    const cpuSeconds = cpuNs === undefined ? this.unified?.cpuSeconds() : cpuNs / 1e9;
     const memoryPeakBytes = this.#number('memory', 'memory.max_usage_in_bytes');
     return {
-      ...(cpuNs === undefined ? {} : { cpuSeconds: cpuNs / 1e9 }),
+      ...(cpuSeconds === undefined ? {} : { cpuSeconds }),
       ...(memoryPeakBytes === undefined ? {} : { memoryPeakBytes }),
     };
   }

@@ -35,7 +35,12 @@ export class CgroupsV2 implements Cgroups {
     this.problem = missing.length > 0 ? `limits of ${missing.join(' and ')} are not enforced: ${parent} does not hand on the ${missing.join(' and ')} controller` : undefined;
   }
 
-  create(key: string, { limits, requests }: GroupSettings): AttemptGroup {
+  /** Whether the kernel counts here what a group uses of the cpu, which needs no controller. */
+  get countsCpu(): boolean {
+    return cpuSecondsOf(this.#node) !== undefined;
+  }
+
+  create(key: string, { limits, requests }: GroupSettings): GroupV2 {
     const group = new GroupV2(join(this.#node, key));
     makeAttemptGroup(group.path);
     if (this.controllers.has('memory') && limits.memoryBytes !== undefined) {
@@ -50,7 +55,7 @@ export class CgroupsV2 implements Cgroups {
     return group;
   }
 
-  adopt(key: string): AttemptGroup {
+  adopt(key: string): GroupV2 {
     return new GroupV2(join(this.#node, key));
   }
 
@@ -68,7 +73,7 @@ export class CgroupsV2 implements Cgroups {
   }
 }
 
-class GroupV2 implements AttemptGroup {
+export class GroupV2 implements AttemptGroup {
   readonly procsFiles: readonly string[];
   readonly killFile: string;
 
@@ -95,12 +100,16 @@ class GroupV2 implements AttemptGroup {
   }
 
   usageInAll(): Usage {
-    const usageUs = readKeyed(join(this.path, 'cpu.stat'), 'usage_usec');
+    const cpuSeconds = this.cpuSeconds();
     const memoryPeakBytes = readNumber(join(this.path, 'memory.peak')) ?? this.#memoryBytes();
     return {
-      ...(usageUs === undefined ? {} : { cpuSeconds: usageUs / 1e6 }),
+      ...(cpuSeconds === undefined ? {} : { cpuSeconds }),
       ...(memoryPeakBytes === undefined ? {} : { memoryPeakBytes }),
     };
+  }
+
+  cpuSeconds(): number | undefined {
+    return cpuSecondsOf(this.path);
   }
 
   oomKilled(): boolean {
@@ -125,6 +134,11 @@ class GroupV2 implements AttemptGroup {
     mkdirSync(child.path);
     return child;
   }
+}
+
+function cpuSecondsOf(group: string): number | undefined {
+  const microseconds = readKeyed(join(group, 'cpu.stat'), 'usage_usec');
+  return microseconds === undefined ? undefined : microseconds / 1e6;
 }
 
 /**
