@@ -44,7 +44,7 @@ export class TunnelRequests {
   /** What comes again and again, between others, too: a renewal of presence. */
   #short: { head: Buffer; way: ShortWay } | undefined;
   /** Aborts when the tunnel has closed: whoever asked has gone. */
-  readonly #gone = new AbortController();
+  readonly #gone = new Gone();
 
   constructor(options: TunnelRequestsOptions) {
     this.#handler = options.handler;
@@ -53,7 +53,7 @@ export class TunnelRequests {
   }
 
   closed(): void {
-    this.#gone.abort(goneReason);
+    this.#gone.tell();
   }
 
   /** The whole answer in one message. Never throws or rejects. */
@@ -67,7 +67,7 @@ export class TunnelRequests {
     const read = this.#read(message);
     // Made bit by bit, as its reader takes it: in one piece it would all be held.
     if (!(read instanceof ApiError) && reads(read.head)) return encodeRefusal(badRequest('what is asked for is to be read as a stream; open one'));
-    const reply = await this.#answer(read, this.#gone.signal);
+    const reply = await this.#answer(read, this.#gone);
     const { body } = reply;
     if (typeof body !== 'function') return encodeReply(reply, body);
     void discardBody(body);
@@ -76,14 +76,14 @@ export class TunnelRequests {
 
   /** The answer as the bytes of the stream. Never rejects. */
   async stream(stream: MuxStream, message: Buffer): Promise<void> {
-    const gone = new AbortController();
-    void stream.closed.then(() => gone.abort(goneReason));
+    const gone = new Gone();
+    void stream.closed.then(() => gone.tell());
     void takeNothing(stream);
     const read = this.#read(message);
     // It would be held for as long as the stream is open.
     const refused = !(read instanceof ApiError) && reads(read.head) && read.body.length > 0 ? badRequest('a request that reads has no body') : read;
-    const reply = await this.#answer(refused, gone.signal);
-    const output = new StreamOutput(stream, gone.signal, this.#clock);
+    const reply = await this.#answer(refused, gone);
+    const output = new StreamOutput(stream, gone, this.#clock);
     const { body } = reply;
     if (typeof body !== 'function') {
       output.write(encodeReply(reply, body));
@@ -98,14 +98,14 @@ export class TunnelRequests {
     }
   }
 
-  #answer(read: ReadRequest | ApiError, signal: AbortSignal): Promise<ServerReply> {
+  #answer(read: ReadRequest | ApiError, gone: Gone): Promise<ServerReply> {
     if (read instanceof ApiError) return Promise.resolve(errorReply(read));
-    return this.#handler.handle(new TunnelRequest(read.head, read.body, this.#user, signal));
+    return this.#handler.handle(new TunnelRequest(read.head, read.body, this.#user, gone));
   }
 
   #keep(text: Buffer, head: TunnelRequestHead): void {
     this.#lastHead = { text, head };
-    const way = reads(head) ? undefined : this.#handler.shortWay?.(new TunnelRequest(head, noBody, this.#user, this.#gone.signal));
+    const way = reads(head) ? undefined : this.#handler.shortWay?.(new TunnelRequest(head, noBody, this.#user, this.#gone));
     if (way) this.#short = { head: text, way };
   }
 
@@ -159,6 +159,23 @@ function encodeReply({ status, headers }: ServerReply, body: string | Buffer): B
   return encodeMessage({ status, headers }, body);
 }
 
+/** That whoever asked has gone; a signal when somebody wants to be told: most requests are over before. */
+class Gone {
+  #controller: AbortController | undefined;
+  told = false;
+
+  tell(): void {
+    this.told = true;
+    this.#controller?.abort(goneReason);
+  }
+
+  get signal(): AbortSignal {
+    this.#controller ??= new AbortController();
+    if (this.told) this.#controller.abort(goneReason);
+    return this.#controller.signal;
+  }
+}
+
 class TunnelRequest implements ServerRequest {
   readonly method: string;
   readonly path: string;
@@ -169,13 +186,17 @@ class TunnelRequest implements ServerRequest {
     head: TunnelRequestHead,
     private readonly body: Buffer,
     readonly user: User | undefined,
-    readonly signal: AbortSignal,
+    private readonly gone: Gone,
   ) {
     const { path, query } = splitUrl(head.url);
     this.method = head.method;
     this.path = path;
     this.query = query;
     this.headers = head.headers;
+  }
+
+  get signal(): AbortSignal {
+    return this.gone.signal;
   }
 
   readBody(bytesMax: number): Promise<Buffer> {
@@ -191,9 +212,13 @@ class StreamOutput implements ReplyOutput {
 
   constructor(
     private readonly stream: MuxStream,
-    readonly signal: AbortSignal,
+    private readonly gone: Gone,
     private readonly clock: Clock,
   ) {}
+
+  get signal(): AbortSignal {
+    return this.gone.signal;
+  }
 
   get bufferedBytes(): number {
     return this.#waitingBytes;
@@ -201,7 +226,7 @@ class StreamOutput implements ReplyOutput {
 
   write(chunk: string | Buffer): void {
     const bytes = typeof chunk === 'string' ? Buffer.from(chunk) : chunk;
-    if (this.signal.aborted || this.stream.writeNow(bytes)) return;
+    if (this.gone.told || this.stream.writeNow(bytes)) return;
     this.#waitingBytes += bytes.length;
     this.#waiting = this.stream.write(bytes).then(
       () => void (this.#waitingBytes -= bytes.length),

@@ -44,6 +44,8 @@ export class TunnelSocket implements MessageChannel {
   readonly #reader: WebSocketReader;
   #onMessage: (message: Buffer) => void = () => undefined;
   #isEnding = false;
+  #isCorked = false;
+  readonly #uncork: () => void;
   // What goes over it in both directions shows both sides that it lives; only a silent one is pinged.
   #heard = true;
   #said = false;
@@ -64,6 +66,10 @@ export class TunnelSocket implements MessageChannel {
         close: () => this.#end(normal),
       },
     });
+    this.#uncork = () => {
+      this.#isCorked = false;
+      socket.uncork();
+    };
     // As it may have been told to give up on a silent connection while it spoke HTTP.
     socket.setTimeout(0);
     socket.setNoDelay(true);
@@ -154,6 +160,12 @@ export class TunnelSocket implements MessageChannel {
       message.writeUInt32BE(length, 6);
     }
     message[start] = 0x80 | opcode;
+    // What is said in one turn goes out together: the end of a stream with its last bytes.
+    if (!this.#isCorked) {
+      this.#isCorked = true;
+      this.#socket.cork();
+      process.nextTick(this.#uncork);
+    }
     this.#socket.write(start === 0 ? message : message.subarray(start));
     if (this.#socket.writableLength > unreadBytesMax) this.#socket.pause();
   }
