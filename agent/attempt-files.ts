@@ -9,8 +9,8 @@
 
 import { chmodSync, chownSync, closeSync, constants, mkdirSync, openSync, readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { constants as osConstants } from 'node:os';
-import { join } from 'node:path';
-import { parseRun, type RunRecord } from './proc.js';
+import { basename, join } from 'node:path';
+import { parseRun, startTicksOf, type RunRecord } from './proc.js';
 
 export class AttemptFiles {
   constructor(readonly dir: string) {}
@@ -85,13 +85,13 @@ export class AttemptFiles {
     return statSync(join(this.dir, 'run'), { throwIfNoEntry: false }) !== undefined;
   }
 
-  /** `nobody` when an agent has claimed it so; undefined while the wrapper is writing it, or died doing so. */
-  readRun(): (RunRecord & { startedAt: number }) | 'nobody' | undefined {
+  /** With startTicks '' when that process is gone. `nobody` when an agent has claimed it so; undefined while the wrapper is writing it, or died doing so. */
+  readRun(): (Required<RunRecord> & { startedAt: number }) | 'nobody' | undefined {
     const path = join(this.dir, 'run');
     const text = readText(path);
     if (text === 'nobody\n') return 'nobody';
     const run = text === undefined ? undefined : parseRun(text);
-    return run && { ...run, startedAt: statSync(path).mtimeMs };
+    return run && { ...run, startTicks: run.startTicks ?? startTicksOf(run.pid, basename(this.dir)), startedAt: statSync(path).mtimeMs };
   }
 
   /** The exit code with the signal that the shell saw, once the command has ended. */

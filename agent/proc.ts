@@ -1,6 +1,7 @@
 // proc.ts: what /proc tells of processes. A pid alone names nothing for long; with its start time it does.
 
 import { readFileSync, readdirSync } from 'node:fs';
+import { basename } from 'node:path';
 
 export interface ProcessStat {
   pid: number;
@@ -63,13 +64,28 @@ export function allPids(): number[] {
 /** What a wrapper wrote into its `run` file. */
 export interface RunRecord {
   pid: number;
-  startTicks: string;
+  /** Absent where the process is told by its arguments. */
+  startTicks?: string;
   bootId: string;
 }
 
-/** Undefined while the file is being written. */
+/** A pid and the boot id, or a line of /proc/PID/stat and the boot id. Undefined while the file is being written. */
 export function parseRun(text: string): RunRecord | undefined {
   if (!text.endsWith('\n')) return undefined;
+  const bootId = text.trimEnd().split(' ').at(-1)!;
+  const short = /^(\d+) \S+\n$/.exec(text);
+  if (short) return { pid: Number(short[1]), bootId };
   const stat = parseStat(text.trimEnd());
-  return stat && { pid: stat.pid, startTicks: stat.startTicks, bootId: text.trimEnd().split(' ').at(-1)! };
+  return stat && { pid: stat.pid, startTicks: stat.startTicks, bootId };
+}
+
+/** The start of the process with this pid if its second argument ends with this name in a directory, else ''. */
+export function startTicksOf(pid: number, attempt: string): string {
+  const startTicks = readStat(pid)?.startTicks ?? '';
+  try {
+    const [, , dir = ''] = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
+    return basename(dir) === attempt ? startTicks : '';
+  } catch {
+    return '';
+  }
 }

@@ -10,6 +10,8 @@
 //
 // - `run` is created exclusively, by the wrapper or by an agent that recovers the attempt and wants it never to run:
 //   whoever is first decides, so an attempt runs at most once, whatever was killed when.
+// - It says there which process it is by its pid and the boot. That it still is this process is seen by its arguments, of
+//   which the second names the attempt: its start time would do too, but reading it costs the shell a system call per letter.
 // - A signal to the whole process group reaches the wrapper too: its traps do nothing, so that it lives to see the
 //   command end, and the command itself starts with default actions.
 // - Its standard error is `exit`. The shell says there when the command was ended by a signal; exit code 137 without such
@@ -36,9 +38,8 @@ while [ "$1" != -- ]; do
   shift
 done
 shift
-read -r __taskplane_stat <"/proc/$$/stat"
 set -C
-echo "$__taskplane_stat $__taskplane_boot" >"$__taskplane_dir/run" || exit 125
+echo "$$ $__taskplane_boot" >"$__taskplane_dir/run" || exit 125
 set +C
 if [ -n "$__taskplane_fence" ]; then
   __taskplane_deadline=0
@@ -90,14 +91,14 @@ past_deadline() {
 kill_guarded() {
   for file in "$dir"/guarded/*; do
     [ -s "$file" ] || continue
-    { read -r kill_file; read -r procs_file; read -r attempt; } <"$file" || continue
+    { read -r kill_file; read -r procs_file; read -r attempt; read -r key; } <"$file" || continue
     [ "$kill_file" = - ] || echo 1 >"$kill_file"
     [ "$procs_file" = - ] || while read -r pid; do kill -KILL "$pid"; done <"$procs_file"
     read -r run <"$attempt/run" || continue
     pid=\${run%% *}
-    run=\${run##*) }
-    set -- $run
-    if alive "$pid" "\${20}"; then kill -KILL -- "-$pid"; fi
+    arguments=
+    read -r arguments <"/proc/$pid/cmdline"
+    case $arguments in *"$key"*) kill -KILL -- "-$pid" ;; esac
   done
 }
 nothing_guarded() {
