@@ -254,7 +254,8 @@ class Stream implements MuxStream {
 
   /** What we may still send. */
   #credit: number;
-  #creditArrived = new Deferred<void>();
+  /** While somebody waits for more. */
+  #creditArrived: Deferred<void> | undefined;
   #lastWrite: Promise<void> = Promise.resolve();
   #writesWaiting = 0;
   #endSent = false;
@@ -299,7 +300,7 @@ class Stream implements MuxStream {
 
   async #write(data: Buffer): Promise<void> {
     for (let at = 0; at < data.length; ) {
-      while (this.#credit === 0 && !this.#over) await this.#creditArrived.promise;
+      while (this.#credit === 0 && !this.#over) await (this.#creditArrived ??= new Deferred()).promise;
       if (this.#over || this.#endSent) throw this.#error ?? new StreamClosedError('the stream has ended');
       const part = data.subarray(at, at + Math.min(this.#credit, dataFrameBytesMax));
       this.#credit -= part.length;
@@ -342,8 +343,8 @@ class Stream implements MuxStream {
   receiveCredit(bytes: number): boolean {
     if (this.#credit + bytes > this.#windowBytes) return false;
     this.#credit += bytes;
-    this.#creditArrived.resolve();
-    this.#creditArrived = new Deferred();
+    this.#creditArrived?.resolve();
+    this.#creditArrived = undefined;
     return true;
   }
 
@@ -351,7 +352,8 @@ class Stream implements MuxStream {
     if (this.#over) return;
     this.#over = true;
     this.#error = error;
-    this.#creditArrived.resolve();
+    this.#creditArrived?.resolve();
+    this.#creditArrived = undefined;
     this.#wakeReader?.();
     this.#link.over();
     this.#closed.resolve();
