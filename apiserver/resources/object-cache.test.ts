@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { isSettled, taskPhases, type Task } from '../../api/task.js';
 import { encodeObject, Entry } from '../storage/entry.js';
-import { cacheIndexes, tasksByNodeIndex } from './object-cache.js';
+import { cacheIndexes, labelsOf, tasksByNodeIndex } from './object-cache.js';
 
 const words = fc.constantFrom('status', 'ttlSecondsAfterFinished', 'nodeName', '"status":{"nodeName":"x"', 'plain');
 
@@ -33,6 +33,7 @@ describe('the indexes of tasks', () => {
         const entry = new Entry('/k', encodeObject(task), 1, atHand ? task : undefined);
         expect(byNode.valueOf(entry)).toBe(task.status?.nodeName || undefined);
         expect(unsettled.valueOf(entry)).toBe(isSettled(task) ? undefined : 'false');
+        expect(labelsOf(entry)).toEqual(task.metadata.labels);
       }),
       { numRuns: 500 },
     );

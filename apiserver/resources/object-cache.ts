@@ -6,7 +6,7 @@ import type { KindDefinition } from '../../api/kind.js';
 import { podKind } from '../../api/pod.js';
 import { isSettled, taskKind, type Task } from '../../api/task.js';
 import type { Entry } from '../storage/entry.js';
-import { stringIn } from '../storage/json-text.js';
+import { stringIn, valueIn } from '../storage/json-text.js';
 import type { IndexDefinition, WatchCache } from '../storage/watch-cache.js';
 import { kindPrefix } from './registry-keys.js';
 
@@ -58,6 +58,18 @@ function inStatus(value: string, key: string): string | undefined {
 
 /** With the brace: a label may be called status. */
 const statusOpening = '"status":{';
+
+/** The labels of an object, which need not be parsed for them. */
+export function labelsOf(entry: Entry): Readonly<Record<string, string>> | undefined {
+  const { objectAtHand } = entry;
+  if (objectAtHand) return objectAtHand.metadata.labels;
+  const { value } = entry;
+  // The first: before it come only apiVersion and kind.
+  const labels = valueIn(value, value.indexOf(metadataOpening) + metadataOpening.length - 1, 'labels');
+  return labels === undefined ? undefined : (JSON.parse(labels) as Record<string, string>);
+}
+
+const metadataOpening = '"metadata":{';
 
 /** The index that answers `field=value` for a kind, where there is one. */
 export function indexOf(kind: Pick<KindDefinition, 'group' | 'plural'>, field: string, value: string): string | undefined {

@@ -3,8 +3,8 @@
 // get and list, from the cache. Later pages of a list come from the store, as of the first page's revision, unless
 // nothing at all has changed since.
 //
-// Whether an entry matches a selector is asked of its object, which mostly has to be parsed for that: of a hundred thousand
-// that takes a second or two, a slice per turn of the event loop, so that nobody's presence runs out meanwhile. What is looked
+// Whether an entry matches a selector is asked of its object, which mostly has to be parsed for that (but for its labels): of a
+// hundred thousand that takes a second or two, a slice per turn of the event loop, so that nobody's presence runs out meanwhile. What is looked
 // through is taken in one go: all of a list is as of one revision.
 
 import { expired, notFound, type ApiError } from '../../api/errors.js';
@@ -91,7 +91,7 @@ export class Reader {
       const page = cache.list(prefix, { ...(limit === Infinity ? {} : { limit }), ...(after === undefined ? {} : { after }) });
       return { items: page.items.map(render), revision, next: page.next, remaining: page.remaining };
     }
-    const collected = new Collector(this.#turns, render, matches, limit);
+    const collected = new Collector(this.#turns, render, selection, limit);
     const next = await collected.add({ items: this.#candidates(selection, after), next: undefined });
     return { items: collected.items, revision, next, remaining: undefined };
   }
@@ -105,9 +105,10 @@ export class Reader {
     return found.filter((entry) => after === undefined || entry.key > after).sort((a, b) => (a.key < b.key ? -1 : 1));
   }
 
-  async #fromStore({ prefix, matches }: Selection, render: (entry: Entry) => Rendered, point: ContinuePoint, limit: number, tooOld: () => ApiError): Promise<Found> {
+  async #fromStore(selection: Selection, render: (entry: Entry) => Rendered, point: ContinuePoint, limit: number, tooOld: () => ApiError): Promise<Found> {
+    const { prefix, matches } = selection;
     const { revision } = point;
-    const collected = new Collector(this.#turns, render, matches, limit);
+    const collected = new Collector(this.#turns, render, selection, limit);
     for (let from = point.after; ; ) {
       const step = limit === Infinity ? undefined : matches ? Math.max(limit, scanStep) : limit;
       const page = await this.#page(prefix, { after: from, revision, ...(step === undefined ? {} : { limit: step }) }, tooOld);
@@ -145,7 +146,7 @@ class Collector {
   constructor(
     private readonly turns: Turns,
     private readonly render: (entry: Entry) => Rendered,
-    private readonly matches: Selection['matches'],
+    private readonly selection: Pick<Selection, 'matches' | 'matchesEntry'>,
     private readonly limit: number,
   ) {}
 
@@ -156,9 +157,11 @@ class Collector {
   /** The key to go on after; undefined when nothing is left. */
   async add({ items, next }: Chunk): Promise<string | undefined> {
     let after = next;
+    const { matches, matchesEntry } = this.selection;
     await this.turns.forEach(items, (entry, index) => {
+      if (matchesEntry && !matchesEntry(entry)) return true;
       const rendered = this.render(entry);
-      if (this.matches && !this.matches(rendered.object)) return true;
+      if (!matchesEntry && matches && !matches(rendered.object)) return true;
       this.items.push(rendered);
       if (!this.isFull) return true;
       if (index < items.length - 1) after = entry.key;

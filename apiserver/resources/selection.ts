@@ -8,7 +8,8 @@ import { badRequest } from '../../api/errors.js';
 import type { KindDefinition } from '../../api/kind.js';
 import type { KubeObject } from '../../api/meta.js';
 import { fixedField, matchesFields, matchesLabels, parseFieldSelector, parseLabelSelector, type FieldRequirement } from '../../api/selectors.js';
-import { indexOf } from './object-cache.js';
+import type { Entry } from '../storage/entry.js';
+import { indexOf, labelsOf } from './object-cache.js';
 import { collectionPrefix, objectStoreKey, storedKind } from './registry-keys.js';
 import type { SelectOptions, Target } from './service.js';
 
@@ -20,6 +21,8 @@ export interface Selection {
   readonly index: { readonly name: string; readonly value: string } | undefined;
   /** Undefined when everything under `prefix` matches. */
   readonly matches: ((object: KubeObject) => boolean) | undefined;
+  /** The same of what is stored, where that can be told without parsing it. */
+  readonly matchesEntry: ((entry: Entry) => boolean) | undefined;
 }
 
 /** @throws ApiError BadRequest for a selector that cannot be read or names a field that the kind does not offer */
@@ -47,6 +50,7 @@ export function selectionOf(target: Target, options: SelectOptions): Selection {
             const read = (field: string): string => valueOf(object, field);
             return matchesLabels(labels, object.metadata.labels) && (matchesFields(fields, read) || (orFields !== undefined && matchesFields(orFields, read)));
           },
+    matchesEntry: labels.length > 0 && fields.length === 0 && stored === kind && !kind.storedAs ? (entry) => matchesLabels(labels, labelsOf(entry)) : undefined,
   };
 }
 

@@ -123,10 +123,10 @@ class Watch {
 
   /** At most one event a step, for also what does not match had to be looked at: the state as of `revision`, the mark at its end, and what has changed since. */
   *#tell(state: readonly Entry[], revision: number): Generator<void> {
-    const { matches } = this.selection;
+    const { matches, matchesEntry } = this.selection;
     for (const entry of state) {
       const rendered = this.#render(entry);
-      if (!matches || matches(rendered.object)) this.sink.event('ADDED', rendered);
+      if (matchesEntry ? matchesEntry(entry) : !matches || matches(rendered.object)) this.sink.event('ADDED', rendered);
       yield;
     }
     if (this.query.sendInitialEvents && this.query.allowWatchBookmarks) this.#sendBookmark(revision, initialEventsEnd);

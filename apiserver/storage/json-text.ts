@@ -1,4 +1,4 @@
-// json-text.ts: a string out of JSON text, without parsing the rest.
+// json-text.ts: a value out of JSON text, without parsing the rest.
 
 const quote = 0x22;
 const backslash = 0x5c;
@@ -14,18 +14,22 @@ const closeBrace = 0x7d;
  * @param json well-formed, as JSON.stringify writes it (no white space between tokens)
  */
 export function stringIn(json: string, opening: number, key: string): string | undefined {
+  const text = valueIn(json, opening, key);
+  if (text?.charCodeAt(0) !== quote) return undefined;
+  return text.includes('\\') ? (JSON.parse(text) as string) : ownText(text.slice(1, -1));
+}
+
+/** The text of the value under `key` of the mapping that opens at `opening`. Undefined when it is not there. @param json as for stringIn */
+export function valueIn(json: string, opening: number, key: string): string | undefined {
   let at = opening + 1;
   while (json.charCodeAt(at) === quote) {
     const keyEnd = stringEnd(json, at);
     const isWanted = keyEnd - at - 2 === key.length && json.startsWith(key, at + 1);
     if (json.charCodeAt(keyEnd) !== colon) return undefined;
     at = keyEnd + 1;
-    if (isWanted) {
-      if (json.charCodeAt(at) !== quote) return undefined;
-      const text = json.slice(at, stringEnd(json, at));
-      return text.includes('\\') ? (JSON.parse(text) as string) : ownText(text.slice(1, -1));
-    }
-    at = valueEnd(json, at);
+    const end = valueEnd(json, at);
+    if (isWanted) return json.slice(at, end);
+    at = end;
     if (json.charCodeAt(at) !== comma) return undefined;
     at++;
   }
