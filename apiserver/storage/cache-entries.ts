@@ -6,6 +6,7 @@
 // store's own) are kept by key only and are in no list.
 
 import type { Entry } from './entry.js';
+import { KeyMap } from './key-map.js';
 import { SortedSlots, type Slot } from './sorted-slots.js';
 import { prefixEnd } from './store.js';
 
@@ -28,14 +29,18 @@ export interface EntryPage {
 /** What is under one value of an index. */
 interface Bucket {
   readonly slots: Set<Slot>;
-  /** `Entry.indexValues` of those that are under this value, where there is one index. */
-  readonly values: readonly (string | undefined)[];
+  /** Each combination of index values that an entry had first under this value: entries of the same values share them. */
+  readonly combinations: IndexValues[];
 }
 
-const underNothing: readonly (string | undefined)[] = [];
+type IndexValues = readonly (string | undefined)[];
+
+const underNothing: IndexValues = [];
+/** So many are looked through; others are the entry's own. */
+const combinationsMax = 4;
 
 export class CacheEntries {
-  readonly #byKey = new Map<string, Slot>();
+  readonly #byKey = new KeyMap<Slot>();
   readonly #byKind = new Map<string, SortedSlots>();
   readonly #indexes: readonly { readonly definition: IndexDefinition; readonly byValue: Map<string, Bucket> }[];
 
@@ -51,8 +56,9 @@ export class CacheEntries {
     return this.#byKey.get(key)?.entry;
   }
 
-  keys(): IterableIterator<string> {
-    return this.#byKey.keys();
+  /** In no order. */
+  *all(): Generator<Entry> {
+    for (const { entry } of this.#byKey.values()) yield entry;
   }
 
   /** Puts the entry in the place of the one with its key; answers that one. */
@@ -63,7 +69,7 @@ export class CacheEntries {
     if (slot) slot.entry = entry;
     else {
       slot = { key, entry };
-      this.#byKey.set(key, slot);
+      this.#byKey.add(key, slot);
       const kind = kindPrefix(key);
       if (kind !== undefined) {
         let slots = this.#byKind.get(kind);
@@ -71,8 +77,11 @@ export class CacheEntries {
         slots.add(slot);
       }
     }
-    this.#setValues(entry);
+    if (!entry.isStored) this.#setValues(entry);
     this.#reindex(slot, previous, entry);
+    previous?.leave();
+    // After its index values have been found: they are read out of the text.
+    entry.enter();
     return previous;
   }
 
@@ -83,6 +92,7 @@ export class CacheEntries {
     const kind = kindPrefix(key);
     if (kind !== undefined) this.#byKind.get(kind)?.remove(slot);
     this.#reindex(slot, slot.entry, undefined);
+    slot.entry.leave();
     return slot.entry;
   }
 
@@ -117,10 +127,17 @@ export class CacheEntries {
 
   #setValues(entry: Entry): void {
     if (!this.#indexes.some(({ definition }) => entry.key.startsWith(definition.prefix))) return;
-    const values = this.#indexes.map(({ definition }) => (entry.key.startsWith(definition.prefix) ? definition.valueOf(entry) : undefined));
-    const [only] = values;
-    if (values.length > 1) entry.indexValues = values;
-    else entry.indexValues = only === undefined ? underNothing : (this.#indexes[0]!.byValue.get(only)?.values ?? values);
+    entry.indexValues = this.#shared(this.#indexes.map(({ definition }) => (entry.key.startsWith(definition.prefix) ? definition.valueOf(entry) : undefined)));
+  }
+
+  #shared(values: IndexValues): IndexValues {
+    const first = values.findIndex((value) => value !== undefined);
+    if (first < 0) return underNothing;
+    const combinations = this.#indexes[first]!.byValue.get(values[first]!)?.combinations;
+    const same = combinations?.find((each) => each.every((value, position) => value === values[position]));
+    if (same) return same;
+    if (combinations && combinations.length < combinationsMax) combinations.push(values);
+    return values;
   }
 
   #reindex(slot: Slot, previous: Entry | undefined, entry: Entry | undefined): void {
@@ -136,7 +153,7 @@ export class CacheEntries {
       }
       if (now === undefined) continue;
       let bucket = byValue.get(now);
-      if (!bucket) byValue.set(now, (bucket = { slots: new Set(), values: entry!.indexValues }));
+      if (!bucket) byValue.set(now, (bucket = { slots: new Set(), combinations: [entry!.indexValues] }));
       bucket.slots.add(slot);
     }
   }

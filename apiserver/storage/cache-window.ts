@@ -80,5 +80,5 @@ export class CacheWindow {
 
 /** Each text may be counted twice: as what was put, and as what was replaced. */
 function textsOf({ type, entry, previous }: CacheChange): number {
-  return (type === 'put' ? entry.value.length : 0) + (previous?.value.length ?? 0);
+  return (type === 'put' ? entry.characters : 0) + (previous?.characters ?? 0);
 }

@@ -2,11 +2,14 @@
 //
 // Which entries keep what has been made of their text: the parsed object, and the text with its revision. Both can be made
 // again, and together they take three times what the text does; so only what was used lately keeps them, up to a bound.
-// Entries stand in line; at the head, one that was used since it last stood there goes to the end, another gives them up.
+// Entries stand in line; at the head, one that was used since it last stood there goes to the end, another gives them up,
+// and its text goes into a slab.
+
+import { TextArena } from './text-arena.js';
 
 export interface Forgetful {
-  /** The text that what was made is made of. */
-  readonly value: string;
+  /** The length of the text that what was made is made of. */
+  readonly characters: number;
   /** Whether what was made has been used since it was made, or since the last call. */
   takeUsed(): boolean;
   /** Gives up what was made. */
@@ -20,6 +23,8 @@ const charactersMaxDefault = 16 * 1_024 * 1_024;
 const sparedMax = 4;
 
 export class EntryMemory {
+  /** Where the texts of entries go that are not in line. */
+  readonly texts = new TextArena();
   readonly #charactersMax: number;
   #line: Forgetful[] = [];
   /** How many at the head of the line have gone; the array is cut when they are half of it. */
@@ -33,7 +38,7 @@ export class EntryMemory {
   /** `entry`, which is not in line, has made something. */
   add(entry: Forgetful): void {
     this.#line.push(entry);
-    this.#characters += entry.value.length;
+    this.#characters += entry.characters;
     for (let spared = 0; this.#characters > this.#charactersMax; ) {
       const head = this.#line[this.#gone++]!;
       if (spared < sparedMax && head.takeUsed()) {
@@ -41,7 +46,7 @@ export class EntryMemory {
         spared++;
       } else {
         head.forget();
-        this.#characters -= head.value.length;
+        this.#characters -= head.characters;
       }
     }
     if (this.#gone * 2 > this.#line.length) {

@@ -71,6 +71,12 @@ export interface Store {
   list(prefix: string, options?: ListOptions): Promise<Page>;
 
   /**
+   * All objects under `prefix`, in key order, in pages that are true at one revision, which is kept for as long as it takes.
+   * Absent where a list does as well.
+   */
+  pages?(prefix: string): AsyncIterable<Page>;
+
+  /**
    * Writes that are offered while a commit is under way share the next commit; each succeeds or conflicts on its own.
    * @throws StoreUnavailableError when the outcome is not known (`applied: 'unknown'`) or surely not applied (`'no'`)
    * @throws StoreOverloadedError when too many writes wait already; nothing was written

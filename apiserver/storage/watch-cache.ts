@@ -20,6 +20,7 @@ import type { Random } from '../../lib/random.js';
 import type { Service } from '../../lib/service.js';
 import type { KubeObject } from '../../api/meta.js';
 import { CacheEntries, type EntryPage, type IndexDefinition } from './cache-entries.js';
+import { loadEntries } from './cache-loading.js';
 import { CacheSubscribers, Subscriber, type CacheSink, type Subscription } from './cache-subscribers.js';
 import { CacheWindow, type CacheChange } from './cache-window.js';
 import { Entry, withRevision } from './entry.js';
@@ -65,7 +66,7 @@ export class WatchCache implements Service {
   readonly name = 'watch-cache';
   readonly #options: WatchCacheOptions;
   readonly #store: Store;
-  readonly #entries: CacheEntries;
+  #entries: CacheEntries;
   readonly #window: CacheWindow;
   readonly #subscribers: CacheSubscribers;
   readonly #memory: EntryMemory;
@@ -110,7 +111,8 @@ export class WatchCache implements Service {
     let mustList = true;
     while (!signal.aborted) {
       try {
-        if (mustList) this.#replace(await this.#store.list(rootPrefix));
+        if (mustList) await this.#load(signal);
+        if (signal.aborted) break;
         mustList = false;
         this.#ready.resolve();
         for await (const changes of this.#store.watch(rootPrefix, this.#revision, signal)) {
@@ -236,13 +238,19 @@ export class WatchCache implements Service {
     this.#waiters.resolveUpTo(this.#revision);
   }
 
-  #put({ key, value, revision }: Stored): CacheChange {
+  #put(stored: Stored): CacheChange {
+    const { key, revision } = stored;
+    const entry = this.#entryToPut(stored);
+    return { type: 'put', key, revision, entry, previous: this.#entries.put(entry) };
+  }
+
+  /** The entry of what the store says: our own write's, where it is one. */
+  #entryToPut({ key, value, revision }: Stored): Entry {
     const own = this.#own.get(revision);
     if (own) this.#own.delete(revision);
     const building = own ? undefined : this.#building.get(key);
     const object = building?.value === value ? withRevision(building.object, revision) : undefined;
-    const entry = own ?? new Entry(key, value, revision, object, this.#memory);
-    return { type: 'put', key, revision, entry, previous: this.#entries.put(entry) };
+    return own ?? new Entry(key, value, revision, object, this.#memory);
   }
 
   #delete(key: string, revision: number): CacheChange | undefined {
@@ -250,34 +258,33 @@ export class WatchCache implements Service {
     return previous && { type: 'delete', key, revision, entry: previous.at(revision), previous };
   }
 
-  /** Makes the entries those of a list, telling the differences. */
-  #replace({ items, revision }: { readonly items: readonly Stored[]; readonly revision: number }): void {
+  /** Makes the entries those that are stored, telling the differences. */
+  async #load(signal: AbortSignal): Promise<void> {
+    const before = this.#entries;
+    const loaded = await loadEntries({ store: this.#store, indexes: this.#options.indexes ?? [], before, entryOf: (stored) => this.#entryToPut(stored), signal });
+    if (!loaded) return;
+    const { entries, revision, deleted } = loaded;
     const from = this.#revision;
     if (revision < from) throw new Error(`the store went back from revision ${from} to ${revision}: it was replaced or restored; restart the API server`);
-    const told = this.size === 0 && this.#subscribers.isEmpty ? this.#fill(items) : this.#differences(items, from);
+    const told: CacheChange[] = [];
+    for (const previous of deleted) {
+      previous.leave();
+      told.push({ type: 'delete', key: previous.key, revision: from, entry: previous.at(from), previous });
+    }
+    // Of the first list nobody is told, unless somebody was there before it.
+    const changed = before.size > 0 || this.#subscribers.isEmpty ? loaded.changed : [...entries.all()].sort((a, b) => a.revision - b.revision);
+    for (const entry of changed) {
+      const previous = before.get(entry.key);
+      previous?.leave();
+      told.push({ type: 'put', key: entry.key, revision: entry.revision, entry, previous });
+    }
+    this.#entries = entries;
     this.#revision = revision;
     this.#window.reset(revision);
     for (const own of this.#own.keys()) if (own <= revision) this.#own.delete(own);
     for (const subscriber of this.#subscribers.all()) if (subscriber.after > from) this.#end(subscriber, new GoneError(subscriber.after, revision));
     this.#tell(told, from);
     this.#waiters.resolveUpTo(revision);
-  }
-
-  /** The first list, of which nobody is told: there may be a million. */
-  #fill(items: readonly Stored[]): CacheChange[] {
-    for (const { key, value, revision } of items) this.#entries.put(new Entry(key, value, revision, undefined, this.#memory));
-    return [];
-  }
-
-  #differences(items: readonly Stored[], from: number): CacheChange[] {
-    const told: CacheChange[] = [];
-    const listed = new Set(items.map(({ key }) => key));
-    for (const key of [...this.#entries.keys()]) {
-      if (!listed.has(key)) told.push(this.#delete(key, from)!);
-    }
-    const changed = items.filter((item) => this.#entries.get(item.key)?.revision !== item.revision);
-    for (const item of changed.sort((a, b) => a.revision - b.revision)) told.push(this.#put(item));
-    return told;
   }
 
   #tell(changes: readonly CacheChange[], from: number): void {

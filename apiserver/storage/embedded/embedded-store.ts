@@ -134,23 +134,43 @@ export class EmbeddedStore implements Store {
   }
 
   async list(prefix: string, options: ListOptions = {}): Promise<Page> {
+    const items: Stored[] = [];
+    for await (const page of this.#pages(prefix, options)) {
+      for (const item of page.items) items.push(item);
+      if (page.next === undefined || items.length >= (options.limit ?? Infinity)) return { ...page, items };
+    }
+    throw closedError();
+  }
+
+  pages(prefix: string): AsyncIterable<Page> {
+    return this.#pages(prefix, {});
+  }
+
+  /** The next page is read while this one is looked at. */
+  async *#pages(prefix: string, options: ListOptions): AsyncGenerator<Page> {
     this.#assertOpen();
     const { limit = Infinity } = options;
     // The database may be ahead of us by what is being committed: it says which revision is the newest.
-    let { revision } = options;
-    const pin = { revision: revision ?? this.#bounds.revision };
+    const pin = { revision: options.revision ?? this.#bounds.revision };
     this.#pinned.add(pin);
     try {
-      const items: Stored[] = [];
-      for (let after = options.after; ; after = items.at(-1)!.key) {
-        const wanted = Math.min(rowsPerTurn, limit - items.length);
-        const rows = await this.#db.list(prefix, { after, revision, limit: wanted + 1 });
-        ({ revision } = rows);
+      let left = limit;
+      let rows = await this.#db.list(prefix, { after: options.after, revision: options.revision, limit: Math.min(rowsPerTurn, left) + 1 });
+      for (;;) {
+        const wanted = Math.min(rowsPerTurn, left);
         const more = rows.items.length > wanted;
-        for (let index = 0; index < Math.min(wanted, rows.items.length); index++) items.push(rows.items[index]!);
-        if (!more || items.length >= limit) return { items, revision, next: more ? items.at(-1)?.key : undefined };
+        const items = more ? rows.items.slice(0, wanted) : rows.items;
+        left -= items.length;
+        const { revision } = rows;
+        const next = more ? items.at(-1)!.key : undefined;
+        const reading = more && left > 0 ? this.#db.list(prefix, { after: next, revision, limit: Math.min(rowsPerTurn, left) + 1 }) : undefined;
+        // Whoever stops at this page does not wait for the next.
+        reading?.catch(() => {});
+        yield { items, revision, next };
+        if (!reading) return;
         await turn();
         this.#assertOpen();
+        rows = await reading;
       }
     } finally {
       this.#pinned.delete(pin);
