@@ -8,10 +8,9 @@ const key = '"managedFields":';
 /** The text of the object without metadata.managedFields; everything else as it is. */
 export function withoutManagedFields(rendered: Rendered): string {
   const { json } = rendered;
-  if (rendered.object.metadata.managedFields === undefined) return json;
   // Nothing before it is named so: metadata is written before spec, and what else is in it holds strings, not lists, by such names.
   const start = json.indexOf(`${key}[`);
-  if (start < 0) return json;
+  if (start < 0 || rendered.object.metadata.managedFields === undefined) return json;
   const end = endOfList(json, start + key.length);
   if (json[start - 1] === ',') return json.slice(0, start - 1) + json.slice(end);
   return json.slice(0, start) + json.slice(json[end] === ',' ? end + 1 : end);
