@@ -64,6 +64,6 @@ function judge(found: readonly Task[], expected: ReadonlySet<string>, nodeOf: Re
 const lastMs = 100;
 
 export const lifecycleCases: readonly BenchCase[] = [
-  lifecycleCase('lifecycle', lastMs, `Tasks last ${lastMs} ms; an agent tells of no end before the server has the start on disk, so that every task is written four times.`),
+  lifecycleCase('lifecycle', lastMs, `Tasks last ${lastMs} ms; an agent tells of no end before the server has the start on disk, so that every task is written four times, and its event once.`),
   lifecycleCase('lifecycle/instant', 0, 'Tasks last no time, so that an agent has only their end to tell when it comes to it, start included: as of real tasks that are shorter than a report.'),
 ];
