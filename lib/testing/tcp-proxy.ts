@@ -10,6 +10,7 @@ export class TcpProxy {
   /** Connections are cut when this many more bytes have come back from the target. */
   #bytesUntilCut = Infinity;
   #refusing = false;
+  readonly #swallowed = new WeakSet<Socket>();
   /** How many times connections have been cut. */
   cuts = 0;
 
@@ -31,8 +32,14 @@ export class TcpProxy {
           other.destroy();
         });
       }
-      client.pipe(target);
+      client.on('data', (bytes) => {
+        if (this.#swallowed.has(client)) return;
+        if (target.write(bytes)) return;
+        client.pause();
+        target.once('drain', () => client.resume());
+      });
       target.on('data', (bytes) => {
+        if (this.#swallowed.has(target)) return;
         client.write(bytes);
         this.#bytesUntilCut -= bytes.length;
         if (this.#bytesUntilCut <= 0) this.cut();
@@ -54,6 +61,11 @@ export class TcpProxy {
     this.#bytesUntilCut = Infinity;
     this.cuts++;
     for (const socket of this.#sockets) socket.destroy();
+  }
+
+  /** From now on nothing gets through on the connections that are open, and nobody is told; new ones are as ever. */
+  swallow(): void {
+    for (const socket of this.#sockets) this.#swallowed.add(socket);
   }
 
   /** Cuts all connections now, and each new one, until `accept`. */
