@@ -34,6 +34,7 @@ function defined<T extends object>(options: { [K in keyof T]: T[K] | undefined }
 }
 
 export function readOptions(query: URLSearchParams): ReadOptions {
+  if (query.size === 0) return {};
   return defined<ReadOptions>({ resourceVersion: text(query, 'resourceVersion'), resourceVersionMatch: text(query, 'resourceVersionMatch') });
 }
 
@@ -69,6 +70,8 @@ const fieldManagerBytesMax = 128;
 
 /** @param kind what the error names: CreateOptions, UpdateOptions, PatchOptions. @throws ApiError Invalid with every problem */
 export function writeOptions(query: URLSearchParams, userAgent: string | undefined, kind: string): WriteOptions {
+  // What most writes ask for.
+  if (query.size === 0) return { fieldManager: managerOf(userAgent) };
   const fieldValidation = text(query, 'fieldValidation');
   const known = validations.find((validation) => validation === fieldValidation);
   const fieldManager = text(query, 'fieldManager');
@@ -83,8 +86,25 @@ export function writeOptions(query: URLSearchParams, userAgent: string | undefin
   });
 }
 
+const managersMax = 64;
+/** Longer ones are not kept. */
+const agentLengthMax = 256;
+/** By User-Agent, the oldest first: most clients are few programs. */
+const managers = new Map<string, string>();
+
 /** Who writes, when they do not say: their program, as Kubernetes takes it from User-Agent. */
 function managerOf(userAgent = ''): string {
+  let manager = managers.get(userAgent);
+  if (manager === undefined) {
+    manager = readManager(userAgent);
+    if (userAgent.length > agentLengthMax) return manager;
+    managers.set(userAgent, manager);
+    if (managers.size > managersMax) managers.delete(managers.keys().next().value!);
+  }
+  return manager;
+}
+
+function readManager(userAgent: string): string {
   let manager = '';
   for (const letter of userAgent.split('/', 1)[0]!) {
     if (!isPrintable(letter)) continue;

@@ -15,6 +15,7 @@ import type { ResourceService } from '../resources/service.js';
 import { createApp } from './app.js';
 import { limitConnections } from './connection-limit.js';
 import { NodeRequest, splitUrl, writeReply } from './node-http.js';
+import { PlainConnection, takePrepared } from './plain-connection.js';
 import { StreamServer } from './streams/stream-server.js';
 import { userOfSocket } from './tls-user.js';
 import { TunnelServer } from './tunnel-server.js';
@@ -28,6 +29,8 @@ const headerBytesMax = 64 * 1024;
 /** A request must have arrived whole within this. */
 const requestMsMax = 120_000;
 const stoppingMsDefault = 5_000;
+
+const unwritten = 'A reply could not be written, so its connection was cut; this is a defect of the server: please report it with this line.';
 
 export interface HttpsServerOptions {
   handler: Handler;
@@ -51,6 +54,8 @@ export class HttpsServer {
   readonly #streamServer: StreamServer;
   /** Every connection, also those that became tunnels or never got through their handshake: node:http forgets these. */
   readonly #sockets = new Set<Socket>();
+  /** Those that node:http has not seen yet. */
+  readonly #plain = new Map<TLSSocket, PlainConnection>();
 
   constructor(options: HttpsServerOptions) {
     this.#options = options;
@@ -84,8 +89,28 @@ export class HttpsServer {
       socket.once('close', () => this.#sockets.delete(socket));
     });
     limitConnections(this.#server, options);
-    this.#server.on('secureConnection', readThroughStream);
+    this.#beforeNodeHttp(arrivalMs);
     this.#server.on('clientError', (error: NodeJS.ErrnoException, socket) => refuseBytes(error, socket as TLSSocket));
+  }
+
+  /** Connections are read here as long as they are plain, and by node:http from then on. */
+  #beforeNodeHttp(arrivalMs: number): void {
+    const { handler, clock, logger } = this.#options;
+    const listeners = this.#server.listeners('secureConnection');
+    this.#server.removeAllListeners('secureConnection');
+    const handOver = (socket: TLSSocket): void => {
+      this.#plain.delete(socket);
+      for (const listener of listeners) listener.call(this.#server, socket);
+      readThroughStream(socket);
+    };
+    const late = (socket: TLSSocket): void => refuseBytes({ code: 'ERR_HTTP_REQUEST_TIMEOUT' }, socket);
+    const failed = (request: { method: string; path: string }, error: unknown): void => logger.error(unwritten, { method: request.method, path: request.path, error });
+    this.#server.on('secureConnection', (socket) => {
+      const connection = new PlainConnection({ socket, user: userOfSocket(socket), handler, arrivalMs, keepAliveMs, clock, handOver, late, failed });
+      this.#plain.set(socket, connection);
+      socket.once('close', () => this.#plain.delete(socket));
+      connection.start();
+    });
   }
 
   /** @returns the port. @throws Error with `code` EADDRINUSE, EACCES, … */
@@ -102,6 +127,7 @@ export class HttpsServer {
     await aborted(signal);
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
     this.#stopping.abort();
+    for (const connection of this.#plain.values()) connection.stop();
     this.#streamServer.close();
     this.#tunnelServer.close();
     this.#options.tunnels.closeAll();
@@ -121,14 +147,14 @@ export class HttpsServer {
     try {
       await this.#answer(incoming, response);
     } catch (error) {
-      this.#options.logger.error('A reply could not be written, so its connection was cut; this is a defect of the server: please report it with this line.', { method: incoming.method, path: splitUrl(incoming.url ?? '').path, error });
+      this.#options.logger.error(unwritten, { method: incoming.method, path: splitUrl(incoming.url ?? '').path, error });
       response.destroy();
     }
   }
 
   async #answer(incoming: IncomingMessage, response: ServerResponse): Promise<void> {
-    const request = new NodeRequest(incoming, response, userOfSocket(incoming.socket as TLSSocket));
-    const reply = await this.#options.handler.handle(request);
+    const socket = incoming.socket as TLSSocket;
+    const reply = takePrepared(socket) ?? (await this.#options.handler.handle(new NodeRequest(incoming, response, userOfSocket(socket))));
     if (this.#stopping.signal.aborted) response.shouldKeepAlive = false;
     await writeReply(reply, incoming, response, this.#stopping.signal, this.#options.clock);
   }
@@ -152,7 +178,7 @@ function readThroughStream(socket: TLSSocket): void {
 }
 
 /** Bytes that are no request still get a Status. */
-function refuseBytes(error: NodeJS.ErrnoException, socket: TLSSocket): void {
+function refuseBytes(error: { code?: string }, socket: TLSSocket): void {
   // Without a handshake nothing can be said: what is written would wait for it, and keep the connection for ever.
   if (error.code === 'ECONNRESET' || error.code === 'ERR_TLS_HANDSHAKE_TIMEOUT' || !socket.writable) return void socket.destroy();
   const status = refusalOf(error.code ?? '').toStatus();
