@@ -26,6 +26,13 @@ describe('the HTTPS server', () => {
   });
   afterAll(() => server.stop());
 
+  it('keeps no watch of which only the head was asked for', async () => {
+    const { status } = await server.send({ method: 'HEAD', path: `${tasks}?watch=true`, pair: server.admin });
+    const { body } = await server.send({ path: '/metrics', pair: server.admin });
+    expect(status).toBe(200);
+    expect(/apiserver_longrunning_requests\{verb="watch",resource="tasks"\} (\d+)/.exec(body)?.[1]).toBe('0');
+  });
+
   describe('lets in by certificate', () => {
     let foreign: KeyPair;
     let pretended: KeyPair;
