@@ -18,6 +18,9 @@ const keptHeadBytesMax = 1_024;
 const headBytesMax = 64 * 1024;
 const newline = 10;
 
+/** Watches and long lists of one agent at a time, which needs one or two. Each may hold some MB that have not been read (watch-reply.ts). */
+const longAnswersMax = 16;
+
 const noBody = Buffer.alloc(0);
 
 interface ReadRequest {
@@ -43,6 +46,7 @@ export class TunnelRequests {
   #lastHead: { text: Buffer; head: TunnelRequestHead } | undefined;
   /** What comes again and again, between others, too: a renewal of presence. */
   #short: { head: Buffer; way: ShortWay } | undefined;
+  #longAnswers = 0;
   /** Aborts when the tunnel has closed: whoever asked has gone. */
   readonly #gone = new Gone();
 
@@ -90,11 +94,20 @@ export class TunnelRequests {
       output.end();
       return;
     }
+    if (this.#longAnswers >= longAnswersMax) {
+      void discardBody(body);
+      output.write(encodeRefusal(new ApiError('TooManyRequests', `the agent has ${longAnswersMax} watches and long lists open already`, undefined, { retryAfterSeconds: 1 })));
+      output.end();
+      return;
+    }
+    this.#longAnswers++;
     output.write(encodeReply(reply, ''));
     try {
       await body(output);
     } catch {
       stream.reset('the answer broke off');
+    } finally {
+      this.#longAnswers--;
     }
   }
 
@@ -119,13 +132,19 @@ export class TunnelRequests {
       const read = decodeMessage(message);
       if (!read || !isRequestHead(read.head)) return notARequest();
       const text = message.subarray(0, message.length - read.body.length);
-      // A copy: the message is a part of all that came with it.
-      if (text.length <= keptHeadBytesMax) this.#keep(Buffer.from(text), read.head);
+      if (text.length <= keptHeadBytesMax) this.#keep(copyOf(text), read.head);
       return { head: read.head, body: read.body };
     } catch {
       return notARequest();
     }
   }
+}
+
+/** By itself: the message is a part of all that came with it, and a copy from the pool would keep 8 KiB of that. */
+function copyOf(bytes: Buffer): Buffer {
+  const copy = Buffer.allocUnsafeSlow(bytes.length);
+  bytes.copy(copy);
+  return copy;
 }
 
 function beginsWith(message: Buffer, head: Buffer): boolean {
