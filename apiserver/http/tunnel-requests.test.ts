@@ -91,6 +91,18 @@ describe('TunnelRequests', () => {
     expect([server.openStreams, held]).toEqual([0, 0]);
   });
 
+  it('refuses more watches than any agent needs, until some have ended', async () => {
+    answer = streamed;
+    const watches = Array.from({ length: 16 }, () => agent.open(request('GET')));
+    for (const watch of watches) await watch[Symbol.asyncIterator]().next();
+    expect((await ask(request('GET'))).status).toBe(429);
+    expect(held).toBe(16);
+    watches[0]!.reset('enough');
+    await new Promise((resolve) => setImmediate(resolve));
+    const another = agent.open(request('GET'));
+    expect(read((await another[Symbol.asyncIterator]().next()).value as Buffer).status).toBe(200);
+  });
+
   it('lets go of what a stream holds when its reader leaves', async () => {
     answer = streamed;
     const stream = agent.open(request('GET'));

@@ -96,7 +96,7 @@ export class TunnelRequests {
     }
     if (this.#longAnswers >= longAnswersMax) {
       void discardBody(body);
-      output.write(encodeRefusal(new ApiError('TooManyRequests', `the agent has ${longAnswersMax} watches and long lists open already`, undefined, { retryAfterSeconds: 1 })));
+      output.write(encodeRefusal(new ApiError('TooManyRequests', `the agent has ${longAnswersMax} watches and long lists open already`, { retryAfterSeconds: 1 })));
       output.end();
       return;
     }
