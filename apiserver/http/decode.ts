@@ -27,6 +27,7 @@ export const patchTypes: readonly PatchType[] = [
 
 /** `application/json; charset=utf-8` -> `application/json`; empty when absent. */
 export function mediaType(contentType: string | undefined): string {
+  if (contentType === 'application/json') return contentType;
   return (contentType ?? '').split(';')[0]!.trim().toLowerCase();
 }
 
