@@ -58,7 +58,7 @@ function isAllowed(kind: KindDefinition, route: ResourceRoute, method: string, v
 
 export function attributesOf(route: ResourceRoute, kind: KindDefinition | undefined, verb: string, query: URLSearchParams): Attributes {
   const { group, plural, namespace, name, subresource } = route;
-  const fieldSelector = query.get('fieldSelector');
+  const fieldSelector = query.size === 0 ? null : query.get('fieldSelector');
   return {
     verb,
     kind: kind ?? { group, plural, kind: plural },

@@ -32,16 +32,16 @@ const namespaceSubresources = new Set(['status', 'finalize']);
 export function parsePath(path: string): Route {
   const segments = decodeSegments(path);
   if (!segments) return malformed;
-  const [root, ...rest] = segments;
+  const root = segments[0];
   if (root === 'api') {
-    const [version, ...resource] = rest;
-    if (resource.length === 0) return { type: 'discovery', root, group: version === undefined ? undefined : '', version };
-    return parseResource('', version!, resource);
+    const version = segments[1];
+    if (segments.length <= 2) return { type: 'discovery', root, group: version === undefined ? undefined : '', version };
+    return parseResource('', version!, segments, 2);
   }
   if (root === 'apis') {
-    const [group, version, ...resource] = rest;
-    if (resource.length === 0) return { type: 'discovery', root, group, version };
-    return parseResource(group!, version!, resource);
+    const [, group, version] = segments;
+    if (segments.length <= 3) return { type: 'discovery', root, group, version };
+    return parseResource(group!, version!, segments, 3);
   }
   return { type: 'other', segments };
 }
@@ -68,12 +68,14 @@ function decode(segment: string): string | undefined {
   }
 }
 
-function parseResource(group: string, version: string, segments: readonly string[]): Route {
-  const inNamespace = segments[0] === 'namespaces' && segments.length >= 3 && !(segments.length === 3 && namespaceSubresources.has(segments[2]!));
-  const [plural, name, subresource, ...more] = inNamespace ? segments.slice(2) : segments;
+/** @param from where in the segments the resource begins */
+function parseResource(group: string, version: string, segments: readonly string[], from: number): Route {
+  const count = segments.length - from;
+  const inNamespace = count >= 3 && segments[from] === 'namespaces' && !(count === 3 && namespaceSubresources.has(segments[from + 2]!));
+  const at = inNamespace ? from + 2 : from;
   // Deeper paths (proxy and the like) belong to no resource of ours.
-  if (more.length > 0) return { type: 'other', segments: ['apis', group, version, ...segments] };
-  return { type: 'resource', group, version, plural: plural!, namespace: inNamespace ? segments[1] : undefined, name, subresource };
+  if (segments.length - at > 3) return { type: 'other', segments: ['apis', group, version, ...segments.slice(from)] };
+  return { type: 'resource', group, version, plural: segments[at]!, namespace: inNamespace ? segments[from + 1] : undefined, name: segments[at + 1], subresource: segments[at + 2] };
 }
 
 export type Verb = 'get' | 'list' | 'watch' | 'create' | 'update' | 'patch' | 'delete' | 'deletecollection';
