@@ -11,19 +11,28 @@ export interface Judgement {
 }
 
 /** Nothing when the size was not that of the case: a target is for the case as it stands. */
-export function judge(benchCase: Pick<BenchCase, 'nodes' | 'tasks' | 'targets'>, result: Pick<Result, 'nodes' | 'tasks' | 'value' | 'p50' | 'p99' | 'unit'>): Judgement[] {
+export function judge(benchCase: Pick<BenchCase, 'nodes' | 'tasks' | 'targets'>, result: Pick<Result, 'nodes' | 'tasks' | 'value' | 'p50' | 'p99' | 'unit' | 'details'>): Judgement[] {
   if (benchCase.nodes !== result.nodes || benchCase.tasks !== result.tasks) return [];
   return (benchCase.targets ?? []).flatMap((target): Judgement[] => {
-    const figure = result[target.figure];
+    const figure = figureOf(target, result);
     if (figure === undefined) return [];
     const met = target.at === 'least' ? figure >= target.bound : figure <= target.bound;
     return [{ target, met, text: targetText(target, result.unit) }];
   });
 }
 
+const detailPrefix = 'details.';
+
+function figureOf({ figure }: Target, result: Pick<Result, 'value' | 'p50' | 'p99' | 'details'>): number | undefined {
+  if (figure === 'value' || figure === 'p50' || figure === 'p99') return result[figure];
+  const detail = result.details?.[figure.slice(detailPrefix.length)];
+  return typeof detail === 'number' ? detail : undefined;
+}
+
 export function targetText({ figure, at, bound }: Target, unit: string): string {
-  const name = figure === 'value' ? '' : `${figure} `;
-  return `${name}${at === 'least' ? '≥' : '≤'} ${grouped(bound)} ${figure === 'value' ? unit : 'ms'}`;
+  const limit = `${at === 'least' ? '≥' : '≤'} ${grouped(bound)}`;
+  if (figure === 'value') return `${limit} ${unit}`;
+  return figure.startsWith(detailPrefix) ? `${figure.slice(detailPrefix.length)} ${limit}` : `${figure} ${limit} ms`;
 }
 
 /** `12,345.6`: whole numbers from a hundred on, else as many digits as tell something. */
