@@ -130,13 +130,19 @@ function withDefaults(kind: KindDefinition, next: KubeObject, stored: KubeObject
   return { complete, shape: applyOwnDefaults(kind, complete, stored) };
 }
 
+/** Built key by key: an object that a key is deleted from is slow to copy and to encode ever after. */
 function mergedMetadata(desired: ObjectMeta, stored: ObjectMeta): ObjectMeta {
-  const merged: ObjectMeta = { ...stored };
-  for (const field of clientMetadata) {
-    if (isEmpty(desired[field])) delete merged[field];
-    else Object.assign(merged, { [field]: desired[field] });
+  const merged: Record<string, unknown> = {};
+  for (const key in stored) {
+    if (!isClientMetadata(key)) merged[key] = stored[key as keyof ObjectMeta];
+    else if (!isEmpty(desired[key])) merged[key] = desired[key];
   }
-  return merged;
+  for (const field of clientMetadata) if (!(field in stored) && !isEmpty(desired[field])) merged[field] = desired[field];
+  return merged as ObjectMeta;
+}
+
+function isClientMetadata(key: string): key is (typeof clientMetadata)[number] {
+  return (clientMetadata as readonly string[]).includes(key);
 }
 
 function immutableProblems(desired: ObjectMeta, stored: ObjectMeta): FieldProblem[] {

@@ -2,7 +2,7 @@
 
 import type { KindDefinition } from '../../../api/kind.js';
 import { apiVersionOf } from '../../../api/kind.js';
-import type { KubeObject, ManagedFieldsEntry } from '../../../api/meta.js';
+import type { KubeObject, ManagedFieldsEntry, ObjectMeta } from '../../../api/meta.js';
 import { isEmpty } from '../admission.js';
 import { compare, type Comparison } from './compare.js';
 import { capUpdaters, encoded, identityOf, managersOf, newEntry, type Managers, type Sent, type Writer } from './entries.js';
@@ -80,9 +80,12 @@ export function ownable(kind: KindDefinition, object: KubeObject, subresource: s
 
 /** The object with these entries in place of its own. */
 export function withOwners(object: KubeObject, entries: ManagedFieldsEntry[] | undefined): KubeObject {
-  const { managedFields, ...metadata } = object.metadata;
-  if (managedFields === entries) return object;
-  return { ...object, metadata: entries ? { ...metadata, managedFields: entries } : metadata };
+  if (object.metadata.managedFields === entries) return object;
+  // Key by key: taking one out by a rest pattern takes several times as long.
+  const metadata: Record<string, unknown> = {};
+  for (const key in object.metadata) if (key !== 'managedFields') metadata[key] = object.metadata[key as keyof ObjectMeta];
+  if (entries) metadata['managedFields'] = entries;
+  return { ...object, metadata };
 }
 
 const metadataAlone: FieldSet = { 'f:metadata': {} };
