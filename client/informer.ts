@@ -23,9 +23,10 @@ import type { Logger } from '../lib/log.js';
 import type { Random } from '../lib/random.js';
 import type { Service } from '../lib/service.js';
 import type { ApiClient, WatchEvent } from './api-client.js';
+import { ChangeFeed, type ChangeHandler, type InformerChange } from './change-feed.js';
 import { Reconnect } from './reconnect.js';
 
-export type InformerChange<T> = { type: 'added' | 'modified' | 'deleted'; object: T; previous?: T };
+export type { InformerChange } from './change-feed.js';
 
 export interface InformerOptions<T extends KubeObject> {
   client: ApiClient;
@@ -65,7 +66,7 @@ export class Informer<T extends KubeObject> implements Service {
   readonly #logger: Logger;
   readonly #freeze: boolean;
   readonly #synced = new Deferred<void>();
-  readonly #handlers: ((changes: readonly InformerChange<T>[]) => void)[] = [];
+  readonly #feed: ChangeFeed<T>;
   #objects = new Map<string, T>();
   #hasSynced = false;
   /** Where to watch from; undefined before the first list and after Expired. */
@@ -80,11 +81,15 @@ export class Informer<T extends KubeObject> implements Service {
     this.name = `${options.kind.plural} informer`;
     this.#logger = options.logger.child({ informer: options.kind.plural });
     this.#freeze = options.freeze ?? process.env['NODE_ENV'] === 'test';
+    this.#feed = new ChangeFeed(options);
   }
 
-  /** Resolves when the first list is in the cache; stays pending when the informer is stopped before. */
+  /**
+   * Resolves when the first list is in the cache, and all that is there has been told to those who listen by now; stays pending when the
+   * informer is stopped before.
+   */
   get synced(): Promise<void> {
-    return this.#synced.promise;
+    return this.#feed.telling ? this.#synced.promise.then(() => this.#feed.telling) : this.#synced.promise;
   }
 
   get hasSynced(): boolean {
@@ -126,18 +131,17 @@ export class Informer<T extends KubeObject> implements Service {
   }
 
   /**
-   * Calls `handler` with every change, after the copy has it: one call per list and per received chunk. A handler that
-   * comes late first gets what is there, as added, before this returns. Objects are shared: never change them. A handler
-   * must not throw.
+   * Calls `handler` with every change, after the copy has it: in one call what came in one chunk, in several, over turns of the event
+   * loop, what is more. A handler that comes late first gets what is there, as added; all of it when `synced`, asked for afterwards,
+   * resolves. Objects are shared: never change them. A handler must not throw.
    */
-  onChanges(handler: (changes: readonly InformerChange<T>[]) => void): void {
-    this.#handlers.push(handler);
-    if (this.#objects.size > 0) handler([...this.#objects.values()].map((object) => ({ type: 'added', object })));
+  onChanges(handler: ChangeHandler<T>): void {
+    this.#feed.add(handler, [...this.#objects.values()]);
   }
 
   /** Forgets all handlers: for whoever owns the informer when those that registered have ended and it goes on. */
   detachHandlers(): void {
-    this.#handlers.length = 0;
+    this.#feed.clear();
   }
 
   async run(signal: AbortSignal): Promise<void> {
@@ -175,6 +179,7 @@ export class Informer<T extends KubeObject> implements Service {
     assert(resourceVersion !== undefined, `a list of ${kind.plural} carries a resourceVersion`);
     this.#resourceVersion = resourceVersion;
     this.#replace(found);
+    await this.#feed.telling;
     this.#tellReached();
   }
 
@@ -198,11 +203,14 @@ export class Informer<T extends KubeObject> implements Service {
       }
     }
     this.#objects = found;
-    this.#tell(changes);
-    if (!this.#hasSynced) {
-      this.#hasSynced = true;
-      this.#synced.resolve();
-    }
+    this.#feed.tell(changes);
+    if (this.#feed.telling) void this.#feed.telling.then(() => this.#markSynced());
+    else this.#markSynced();
+  }
+
+  #markSynced(): void {
+    this.#hasSynced = true;
+    this.#synced.resolve();
   }
 
   async #watch(signal: AbortSignal, healthy: () => void): Promise<void> {
@@ -233,6 +241,8 @@ export class Informer<T extends KubeObject> implements Service {
         if (!rest) continue;
         listed = undefined;
         this.#apply(rest);
+        // No more is read before all has been told.
+        if (this.#feed.telling) await this.#feed.telling;
         this.#tellReached();
         // Another server, which is behind: ask again in a moment.
         if (this.#awaited.length > 0 && batch.some(({ type }) => type === 'BOOKMARK')) return;
@@ -290,7 +300,7 @@ export class Informer<T extends KubeObject> implements Service {
         changes.push({ type: 'deleted', object: previous }, { type: 'added', object });
       }
     }
-    this.#tell(changes);
+    this.#feed.tell(changes);
   }
 
   #advance(version: string | undefined): void {
@@ -301,11 +311,6 @@ export class Informer<T extends KubeObject> implements Service {
   #own(object: T): T {
     const kept = this.#options.keep ? this.#options.keep(object) : object;
     return this.#freeze ? deepFreeze(kept) : kept;
-  }
-
-  #tell(changes: readonly InformerChange<T>[]): void {
-    if (changes.length === 0) return;
-    for (const handler of this.#handlers) handler(changes);
   }
 }
 
