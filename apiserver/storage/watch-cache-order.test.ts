@@ -134,50 +134,53 @@ describe('what watchers of the cache are told', () => {
     const stop = new AbortController();
     const running = cache.run(stop.signal);
     await cache.ready;
-    let watchers: Watcher[] = [];
-    const resume = (watcher: Watcher): void => {
-      try {
-        watcher.resume(cache);
-      } catch (error) {
-        expect(error).toBeInstanceOf(GoneError);
-        watchers = watchers.filter((other) => other !== watcher);
+    try {
+      let watchers: Watcher[] = [];
+      const resume = (watcher: Watcher): void => {
+        try {
+          watcher.resume(cache);
+        } catch (error) {
+          expect(error).toBeInstanceOf(GoneError);
+          watchers = watchers.filter((other) => other !== watcher);
+        }
+      };
+      const writes: Promise<unknown>[] = [];
+      for (let round = 0; round < 600; round++) {
+        if (round % 30 === 0) {
+          const from = [cache.revision, store.revision, Math.max(1, cache.revision - random.integer(50))][random.integer(3)]!;
+          const watcher = new Watcher(subscriptions[random.integer(subscriptions.length)]!, from);
+          watchers.push(watcher);
+          resume(watcher);
+        }
+        if (random.integer(8) === 0 && watchers.length > 0) resume(watchers[random.integer(watchers.length)]!);
+        const key = keys[random.integer(keys.length)]!;
+        const stored = await store.read(key);
+        const object: KubeObject = { apiVersion: 'g/v1', kind: 'Thing', metadata: { name: key, labels: { round: String(round) } }, spec: { word: ['x', 'yy', ''][random.integer(3)] } };
+        const value = encodeObject(object);
+        const write: Write = !stored ? { op: 'create', key, value } : random.integer(4) > 0 ? { op: 'update', key, value, revision: stored.revision } : { op: 'delete', key, revision: stored.revision };
+        writes.push(random.integer(2) === 0 ? store.write(write) : cache.write(write, write.op === 'delete' ? undefined : object));
+        if (random.integer(3) === 0) await turn();
       }
-    };
-    const writes: Promise<unknown>[] = [];
-    for (let round = 0; round < 600; round++) {
-      if (round % 30 === 0) {
-        const from = [cache.revision, store.revision, Math.max(1, cache.revision - random.integer(50))][random.integer(3)]!;
-        const watcher = new Watcher(subscriptions[random.integer(subscriptions.length)]!, from);
-        watchers.push(watcher);
-        resume(watcher);
-      }
-      if (random.integer(8) === 0 && watchers.length > 0) resume(watchers[random.integer(watchers.length)]!);
-      const key = keys[random.integer(keys.length)]!;
-      const stored = await store.read(key);
-      const object: KubeObject = { apiVersion: 'g/v1', kind: 'Thing', metadata: { name: key, labels: { round: String(round) } }, spec: { word: ['x', 'yy', ''][random.integer(3)] } };
-      const value = encodeObject(object);
-      const write: Write = !stored ? { op: 'create', key, value } : random.integer(4) > 0 ? { op: 'update', key, value, revision: stored.revision } : { op: 'delete', key, revision: stored.revision };
-      writes.push(random.integer(2) === 0 ? store.write(write) : cache.write(write, write.op === 'delete' ? undefined : object));
-      if (random.integer(3) === 0) await turn();
-    }
-    await Promise.all(writes);
-    await cache.fresh();
+      await Promise.all(writes);
+      await cache.fresh();
 
-    expect(watchers.length).toBeGreaterThan(5);
-    for (const { subscription, from, told } of watchers) {
-      expect(told.map(({ revision }) => revision)).toEqual(about(subscription, store.history, from));
-      for (const { revision, entry } of told) {
-        expect(entry.object.metadata.resourceVersion).toBe(String(revision));
-        expect(JSON.parse(entry.json)).toEqual(entry.object);
+      expect(watchers.length).toBeGreaterThan(5);
+      for (const { subscription, from, told } of watchers) {
+        expect(told.map(({ revision }) => revision)).toEqual(about(subscription, store.history, from));
+        for (const { revision, entry } of told) {
+          expect(entry.object.metadata.resourceVersion).toBe(String(revision));
+          expect(JSON.parse(entry.json)).toEqual(entry.object);
+        }
       }
+      const { items } = await store.list();
+      expect(cache.list(prefix).items.map(({ key, value, revision }) => ({ key, value, revision }))).toEqual(items.map(({ key, value, revision }) => ({ key, value, revision })).sort((a, b) => (a.key < b.key ? -1 : 1)));
+      for (const word of ['x', 'yy']) {
+        const found = cache.listByIndex('word', word).map(({ key }) => key);
+        expect(found.sort()).toEqual(items.filter(({ value }) => wordOf(JSON.parse(value) as KubeObject) === word).map(({ key }) => key).sort());
+      }
+    } finally {
+      stop.abort();
+      await running;
     }
-    const { items } = await store.list();
-    expect(cache.list(prefix).items.map(({ key, value, revision }) => ({ key, value, revision }))).toEqual(items.map(({ key, value, revision }) => ({ key, value, revision })).sort((a, b) => (a.key < b.key ? -1 : 1)));
-    for (const word of ['x', 'yy']) {
-      const found = cache.listByIndex('word', word).map(({ key }) => key);
-      expect(found.sort()).toEqual(items.filter(({ value }) => wordOf(JSON.parse(value) as KubeObject) === word).map(({ key }) => key).sort());
-    }
-    stop.abort();
-    await running;
   });
 });
