@@ -4,9 +4,12 @@
 // at random for each call and, with its own fault handling off, would fail each call that meets a dead member.
 
 import { noop } from 'cockatiel';
-import { ClientClosedError, Etcd3 } from 'etcd3';
+import { ClientClosedError } from 'etcd3';
 import type { Clock } from '../../../lib/clock.js';
 import { StoreUnavailableError } from '../store.js';
+import { EtcdClient } from './etcd-client.js';
+import { decodeRange, encodeRange, type RangeAnswer, type RangeRequest } from './etcd-messages.js';
+import { decodeTxn, encodeTxn, type EtcdWrite, type TxnAnswer } from './etcd-txn.js';
 
 export interface EtcdTls {
   /** PEM: certificates that the server's is checked against. */
@@ -20,15 +23,17 @@ export interface EtcdTls {
 const callDeadlineMs = 5_000;
 
 export class EtcdEndpoints {
-  readonly #clients: readonly Etcd3[];
+  readonly #clients: readonly EtcdClient[];
+  readonly #clock: Clock;
   #current = 0;
 
   /** @param options.endpoints URLs such as http://127.0.0.1:2379, all http or all https */
   constructor(options: { endpoints: readonly string[]; tls?: EtcdTls; clock: Clock }) {
     const { tls, clock } = options;
+    this.#clock = clock;
     this.#clients = options.endpoints.map(
       (host) =>
-        new Etcd3({
+        new EtcdClient({
           hosts: host,
           ...(tls && {
             credentials: { rootCertificate: tls.ca, ...(tls.cert && { certChain: tls.cert }), ...(tls.key && { privateKey: tls.key }) },
@@ -52,12 +57,12 @@ export class EtcdEndpoints {
   }
 
   /** The endpoint in use, for a stream. Say `failed` when the stream breaks. */
-  get current(): Etcd3 {
+  get current(): EtcdClient {
     return this.#clients[this.#current]!;
   }
 
   /** The next stream or call goes to another endpoint, if `client` is still the one in use. */
-  failed(client: Etcd3): void {
+  failed(client: EtcdClient): void {
     if (client === this.current) this.#current = (this.#current + 1) % this.#clients.length;
   }
 
@@ -66,7 +71,7 @@ export class EtcdEndpoints {
    * @throws StoreUnavailableError
    * @throws what etcd answers when it refused the request itself
    */
-  async call<T>(fn: (client: Etcd3) => Promise<T>): Promise<T> {
+  async call<T>(fn: (client: EtcdClient) => Promise<T>): Promise<T> {
     for (let tries = 1; ; tries++) {
       const client = this.current;
       try {
@@ -78,6 +83,18 @@ export class EtcdEndpoints {
         if (failure.applied === 'unknown' || tries >= this.#clients.length) throw failure;
       }
     }
+  }
+
+  /** Keys and what is stored there. @throws what `call` throws */
+  range(request: RangeRequest): Promise<RangeAnswer> {
+    const encoded = encodeRange(request);
+    return this.call((client) => client.kvCall('Range', encoded, decodeRange, this.#clock.now() + callDeadlineMs));
+  }
+
+  /** Commits a batch in one transaction. @throws what `call` throws */
+  txn(batch: readonly EtcdWrite[]): Promise<TxnAnswer> {
+    const encoded = encodeTxn(batch);
+    return this.call((client) => client.kvCall('Txn', encoded, decodeTxn, this.#clock.now() + callDeadlineMs));
   }
 
   close(): void {

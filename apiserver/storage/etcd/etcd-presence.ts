@@ -17,7 +17,7 @@ import { StoreUnavailableError, prefixEnd, type Change, type PresenceStore, type
 import type { EtcdEndpoints } from './etcd-endpoints.js';
 import { PresenceBook, type BookEntry, type KeptKey } from './etcd-presence-book.js';
 import { EtcdRegistration } from './etcd-registration.js';
-import { decodeValue, etcdRevisionOf, revisionOf, type Keeper } from './etcd-revision.js';
+import { etcdRevisionOf, revisionOf, type Keeper } from './etcd-revision.js';
 import type { EtcdWrite } from './etcd-txn.js';
 
 export interface EtcdPresenceOptions {
@@ -206,11 +206,11 @@ export class EtcdPresence implements PresenceStore {
 
   /** The key, as of no earlier than the call; undefined when it is not there, or was not announced. */
   async #read(key: string): Promise<StoredPresence | undefined> {
-    const { kvs } = await this.#options.endpoints.call((client) => client.kv.range({ key: Buffer.from(key) }));
+    const { kvs } = await this.#options.endpoints.range({ key });
     const kv = kvs[0];
     if (!kv) return undefined;
-    const { value, slot, keeper } = decodeValue(kv.value);
-    return keeper && { value, keeper, revision: revisionOf(Number(kv.mod_revision), slot) };
+    const { value, slot, keeper, etcdRevision } = kv;
+    return keeper && { value, keeper, revision: revisionOf(etcdRevision, slot) };
   }
 
   async #run(): Promise<void> {
@@ -261,14 +261,11 @@ export class EtcdPresence implements PresenceStore {
     const listed: KeptKey[] = [];
     let etcdRevision = 0;
     for (let from = prefix; ; ) {
-      const { header, kvs, more } = await endpoints.call((client) => client.kv.range({ key: Buffer.from(from), range_end: Buffer.from(prefixEnd(prefix)), limit: listPageKeys }));
-      etcdRevision ||= Number(header.revision);
-      for (const kv of kvs) {
-        const { keeper } = decodeValue(kv.value);
-        if (keeper) listed.push({ key: kv.key.toString(), etcdRevision: Number(kv.mod_revision), ...keeper });
-      }
+      const { kvs, more, ...page } = await endpoints.range({ key: from, end: prefixEnd(prefix), limit: listPageKeys });
+      etcdRevision ||= page.etcdRevision;
+      for (const { key, keeper, etcdRevision: keyRevision } of kvs) if (keeper) listed.push({ key, etcdRevision: keyRevision, ...keeper });
       if (!more || kvs.length === 0) break;
-      from = `${kvs.at(-1)!.key.toString()}\0`;
+      from = `${kvs.at(-1)!.key}\0`;
     }
     this.#book.replace(listed, etcdRevision, clock.monotonic());
   }

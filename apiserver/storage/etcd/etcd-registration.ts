@@ -47,27 +47,25 @@ export class EtcdRegistration {
    */
   async confirm(signal: AbortSignal): Promise<Confirmation> {
     if (this.#lease === undefined || !(await this.#keepAlive(this.#lease, signal))) await this.#register();
-    const { header, kvs } = await this.#options.endpoints.call((client) =>
-      client.kv.range({ key: Buffer.from(serversPrefix), range_end: Buffer.from(prefixEnd(serversPrefix)), keys_only: true }),
-    );
+    const { etcdRevision: answeredAt, kvs } = await this.#options.endpoints.range({ key: serversPrefix, end: prefixEnd(serversPrefix), keysOnly: true });
     const me = this.id;
     const others = new Set<string>();
     let notes = '';
     let registered = false;
-    for (const { key, lease, mod_revision } of kvs) {
-      const name = key.toString().slice(serversPrefix.length);
+    for (const { key, leased, etcdRevision } of kvs) {
+      const name = key.slice(serversPrefix.length);
       if (name === me) {
         registered = true;
       } else {
-        if (lease !== '0') others.add(name);
-        notes += `${name}@${mod_revision} `;
+        if (leased) others.add(name);
+        notes += `${name}@${etcdRevision} `;
       }
     }
     if (me === undefined || !registered) {
       this.#lease = undefined;
       throw new StoreUnavailableError('this API server is no longer registered in etcd', 'no');
     }
-    return { etcdRevision: Number(header.revision), me, others, notes };
+    return { etcdRevision: answeredAt, me, others, notes };
   }
 
   /** The registration is known to be gone. */

@@ -1,8 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { batchOpsMax, changesOf, decodeValue, encodeValue, endOfRevision, etcdRevisionOf, revisionOf, slotMax, slotOf, type EtcdEvent } from './etcd-revision.js';
+import { batchOpsMax, changesOf, decodeValue, endOfRevision, etcdRevisionOf, revisionOf, slotMax, slotOf, valueSuffix, type EtcdEvent } from './etcd-revision.js';
 import { outcomesOf, type EtcdWrite } from './etcd-txn.js';
-import type { ITxnResponse } from 'etcd3';
 
 describe('etcd revisions', () => {
   it('carry revision and slot there and back, up to what a number holds', () => {
@@ -18,13 +17,13 @@ describe('etcd revisions', () => {
   it('carry the slot behind the stored text, whatever the text is', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'binary' }), fc.integer({ min: 0, max: batchOpsMax - 1 }), (value, slot) => {
-        expect(decodeValue(encodeValue(value, slot))).toEqual({ value, slot });
+        expect(decodeValue(Buffer.from(value + valueSuffix(slot)))).toEqual({ value, slot });
       }),
     );
     fc.assert(
       fc.property(fc.string({ unit: 'binary' }), fc.integer({ min: 0, max: batchOpsMax }), fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }), fc.integer({ min: 1, max: 2 ** 31 }), (value, slot, id, ttlMs) => {
         const keeper = { server: id.toString(16).padStart(16, '0'), ttlMs };
-        expect(decodeValue(encodeValue(value, slot, keeper))).toEqual({ value, slot, keeper });
+        expect(decodeValue(Buffer.from(value + valueSuffix(slot, keeper)))).toEqual({ value, slot, keeper });
       }),
     );
     expect(decodeValue(Buffer.from('{"by":"another program"}'))).toEqual({ value: '{"by":"another program"}', slot: 0 });
@@ -35,12 +34,12 @@ describe('etcd revisions', () => {
     fc.assert(
       fc.property(fc.array(fc.record({ op: fc.constantFrom('create', 'delete'), succeeds: fc.boolean() }), { minLength: 1, maxLength: batchOpsMax }), fc.integer({ min: 1, max: 10 ** 9 }), (plan, etcdRevision) => {
         const batch = plan.map(({ op }, n): EtcdWrite => (op === 'create' ? { op, key: `k${n}`, value: '{}' } : { op: 'delete', key: `k${n}`, revision: 4_096 }));
-        const responses = plan.map(({ succeeds }) => ({ response_txn: { succeeded: succeeds, responses: [{ response_range: { kvs: [] } }] } }));
-        const outcomes = outcomesOf(batch, { header: { revision: String(etcdRevision) }, responses } as unknown as ITxnResponse);
+        const results = plan.map(({ succeeds }) => ({ succeeded: succeeds, current: undefined }));
+        const outcomes = outcomesOf(batch, { etcdRevision, results });
         const events = plan.flatMap(({ op, succeeds }, n): EtcdEvent[] => {
-          const kv = { key: Buffer.from(`k${n}`), mod_revision: String(etcdRevision) };
+          const kv = { key: `k${n}`, etcdRevision, leased: false };
           if (!succeeds) return [];
-          return [op === 'create' ? { type: 'Put', kv: { ...kv, value: encodeValue('{}', n) } } : { type: 'Delete', kv: { ...kv, value: Buffer.alloc(0) } }];
+          return [op === 'create' ? { put: true, kv: { ...kv, value: '{}', slot: n } } : { put: false, kv: { ...kv, value: '', slot: 0 } }];
         });
         const told = outcomes.flatMap((outcome) => (outcome.ok ? [outcome.revision] : []));
         expect(changesOf(events).map(({ revision }) => revision)).toEqual(told);

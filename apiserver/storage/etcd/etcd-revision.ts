@@ -17,11 +17,8 @@ import type { Change } from '../store.js';
 
 const slots = 4_096;
 export const slotMax = slots - 1;
-/**
- * etcd takes 128 operations by default, and has those of each level share them with the level above: 125 writes, the note
- * (etcd-txn.ts), and two compares in each. Three digits hold every slot of a put.
- */
-export const batchOpsMax = 125;
+/** Writes in one transaction (etcd-txn.ts). Three digits hold every slot of a put, the note's behind them too. */
+export const batchOpsMax = 500;
 
 /** Who keeps a presence key, and for how long from each renewal. */
 export interface Keeper {
@@ -57,26 +54,27 @@ export function endOfRevision(etcdRevision: number): number {
   return revisionOf(etcdRevision, slotMax);
 }
 
-export function encodeValue(value: string, slot: number, keeper?: Keeper): Buffer {
+/** What is stored behind the text of a put. */
+export function valueSuffix(slot: number, keeper?: Keeper): string {
   const slotText = String(slot).padStart(slotDigits, '0');
-  return Buffer.from(keeper ? `${value}\n${keeper.server}${String(keeper.ttlMs).padStart(ttlDigits, '0')}${slotText}p` : `${value}\n${slotText}`);
+  return keeper ? `\n${keeper.server}${String(keeper.ttlMs).padStart(ttlDigits, '0')}${slotText}p` : `\n${slotText}`;
 }
 
 export interface DecodedValue {
   readonly value: string;
   readonly slot: number;
-  readonly keeper?: Keeper;
+  readonly keeper?: Keeper | undefined;
 }
 
-/** What a stored value holds. One that another program wrote has no suffix: it is taken whole, at slot 0. */
-export function decodeValue(stored: Buffer): DecodedValue {
-  const end = stored.length - suffixBytes;
-  if (end >= 0 && stored[end] === newline) return { value: stored.toString('utf8', 0, end), slot: numberAt(stored, end + 1, slotDigits) };
-  const keeperEnd = stored.length - keeperSuffixBytes;
-  if (keeperEnd < 0 || stored[keeperEnd] !== newline || stored.at(-1) !== keeperMark) return { value: stored.toString(), slot: 0 };
+/** What a stored value, the bytes from `from` to `end`, holds. One that another program wrote has no suffix: it is taken whole, at slot 0. */
+export function decodeValue(stored: Buffer, from = 0, end = stored.length): DecodedValue {
+  const textEnd = end - suffixBytes;
+  if (textEnd >= from && stored[textEnd] === newline) return { value: stored.toString('utf8', from, textEnd), slot: numberAt(stored, textEnd + 1, slotDigits) };
+  const keeperEnd = end - keeperSuffixBytes;
+  if (keeperEnd < from || stored[keeperEnd] !== newline || stored[end - 1] !== keeperMark) return { value: stored.toString('utf8', from, end), slot: 0 };
   const ttlAt = keeperEnd + 1 + serverDigits;
   return {
-    value: stored.toString('utf8', 0, keeperEnd),
+    value: stored.toString('utf8', from, keeperEnd),
     slot: numberAt(stored, ttlAt + ttlDigits, slotDigits),
     keeper: { server: stored.toString('latin1', keeperEnd + 1, ttlAt), ttlMs: numberAt(stored, ttlAt, ttlDigits) },
   };
@@ -88,27 +86,34 @@ function numberAt(stored: Buffer, from: number, digits: number): number {
   return number;
 }
 
+/** A key as etcd has it. A deleted one has no value. */
+export interface EtcdKeyValue extends DecodedValue {
+  readonly key: string;
+  /** Of the write that put it last, or deleted it. */
+  readonly etcdRevision: number;
+  /** It lives as long as some lease. */
+  readonly leased: boolean;
+}
+
 /** What the watch needs of an event of etcd. */
 export interface EtcdEvent {
-  readonly type: string;
-  readonly kv: { readonly key: Buffer; readonly value: Buffer; readonly mod_revision: string };
+  /** Otherwise it is a deletion. */
+  readonly put: boolean;
+  readonly kv: EtcdKeyValue;
 }
 
 /**
  * The changes that events of etcd stand for. The events are all those under the root, whole etcd revisions, in order.
  */
 export function changesOf(events: readonly EtcdEvent[]): Change[] {
-  const changes: Change[] = [];
   let lastEtcdRevision = -1;
   let lastSlot = -1;
-  for (const { type, kv } of events) {
-    const etcdRevision = Number(kv.mod_revision);
+  return events.map(({ put, kv }) => {
+    const { key, etcdRevision } = kv;
     if (etcdRevision !== lastEtcdRevision) lastSlot = -1;
-    const put = type === 'Put';
-    const { value, slot } = put ? decodeValue(kv.value) : { value: '', slot: lastSlot + 1 };
-    changes.push({ type: put ? 'put' : 'delete', key: kv.key.toString(), value, revision: revisionOf(etcdRevision, slot) });
+    const slot = put ? kv.slot : lastSlot + 1;
     lastEtcdRevision = etcdRevision;
     lastSlot = slot;
-  }
-  return changes;
+    return { type: put ? 'put' : 'delete', key, value: put ? kv.value : '', revision: revisionOf(etcdRevision, slot) };
+  });
 }

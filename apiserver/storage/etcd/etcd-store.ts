@@ -3,7 +3,6 @@
 // The store on etcd: many API servers may share it. Writes go through group commit (etcd-txn.ts), revisions are counted as in
 // etcd-revision.ts, and history older than `historyMs` is compacted away, since etcd would grow for ever otherwise.
 
-import type { IRangeRequest as RangeRequest, IRangeResponse as RangeResponse } from 'etcd3';
 import type { Clock, Timer } from '../../../lib/clock.js';
 import { silentLogger, type Logger } from '../../../lib/log.js';
 import type { Random } from '../../../lib/random.js';
@@ -25,10 +24,11 @@ import {
 } from '../store.js';
 import { EtcdBarrier } from './etcd-barrier.js';
 import { EtcdEndpoints, isCompacted, type EtcdTls } from './etcd-endpoints.js';
+import type { RangeAnswer, RangeRequest } from './etcd-messages.js';
 import { EtcdPresence } from './etcd-presence.js';
 import { observedCommit, type CommitObserver } from '../commit-observer.js';
 import { batchOpsMax, endOfRevision, etcdRevisionOf } from './etcd-revision.js';
-import { outcomesOf, storedOf, txnRequest, type EtcdWrite } from './etcd-txn.js';
+import { outcomesOf, storedOf, type EtcdWrite } from './etcd-txn.js';
 import { watchRoot } from './etcd-watch.js';
 
 export interface EtcdStoreOptions {
@@ -93,7 +93,7 @@ export class EtcdStore implements Store {
     });
     this.#barrier = new EtcdBarrier({
       clock: options.clock,
-      readRevision: async () => Number((await this.#range({ key: Buffer.from(syncKey), keys_only: true })).header.revision),
+      readRevision: async () => (await this.#endpoints.range({ key: syncKey, keysOnly: true })).etcdRevision,
       writeSyncKey: () => this.#writeSyncKey(),
     });
     this.presence = new EtcdPresence({
@@ -108,24 +108,24 @@ export class EtcdStore implements Store {
   }
 
   async read(key: string): Promise<Stored | undefined> {
-    const { kvs } = await this.#range({ key: Buffer.from(key) });
+    const { kvs } = await this.#endpoints.range({ key });
     return kvs[0] && storedOf(kvs[0]);
   }
 
   async list(prefix: string, options: ListOptions = {}): Promise<Page> {
     const { limit = Infinity } = options;
-    const range_end = Buffer.from(prefixEnd(prefix));
+    const end = prefixEnd(prefix);
     const items: Stored[] = [];
     let etcdRevision = options.revision === undefined ? 0 : etcdRevisionOf(options.revision);
     let pageKeys = firstPageKeys;
     for (let after = options.after; ; after = items.at(-1)!.key) {
       // The smallest string greater than a key is the key with a NUL behind it.
-      const key = Buffer.from(after === undefined || after < prefix ? prefix : `${after}\0`);
+      const key = after === undefined || after < prefix ? prefix : `${after}\0`;
       const wanted = Math.min(pageKeys, limit - items.length);
-      const page = await this.#rangeAt(etcdRevision, { key, range_end, limit: wanted, revision: etcdRevision });
-      etcdRevision ||= Number(page.header.revision);
+      const page = await this.#rangeAt(etcdRevision, { key, end, limit: wanted, etcdRevision });
+      etcdRevision ||= page.etcdRevision;
       for (const kv of page.kvs) items.push(storedOf(kv));
-      pageKeys = pageKeysFor(page.kvs);
+      pageKeys = pageKeysFor(page);
       if (!page.more || items.length >= limit) {
         return { items, revision: endOfRevision(etcdRevision), next: page.more ? items.at(-1)?.key : undefined };
       }
@@ -194,8 +194,7 @@ export class EtcdStore implements Store {
   }
 
   async #commit(batch: readonly EtcdWrite[]): Promise<readonly WriteOutcome[]> {
-    const response = await this.#endpoints.call((client) => client.kv.txn(txnRequest(batch)));
-    const outcomes = outcomesOf(batch, response);
+    const outcomes = outcomesOf(batch, await this.#endpoints.txn(batch));
     for (const outcome of outcomes) if (outcome.ok) this.#barrier.noteWritten(outcome.revision);
     return outcomes;
   }
@@ -206,13 +205,9 @@ export class EtcdStore implements Store {
     return outcome.revision;
   }
 
-  #range(request: RangeRequest): Promise<RangeResponse> {
-    return this.#endpoints.call((client) => client.kv.range(request));
-  }
-
-  async #rangeAt(etcdRevision: number, request: RangeRequest): Promise<RangeResponse> {
+  async #rangeAt(etcdRevision: number, request: RangeRequest): Promise<RangeAnswer> {
     try {
-      return await this.#range(request);
+      return await this.#endpoints.range(request);
     } catch (error) {
       if (isCompacted(error)) throw new GoneError(endOfRevision(etcdRevision), this.#compactedRevision);
       throw error;
@@ -227,7 +222,7 @@ export class EtcdStore implements Store {
   async #compactAndSchedule(upTo: number | undefined): Promise<void> {
     let reached = upTo;
     try {
-      reached = Number((await this.#range({ key: Buffer.from(syncKey), keys_only: true })).header.revision);
+      reached = (await this.#endpoints.range({ key: syncKey, keysOnly: true })).etcdRevision;
       if (upTo !== undefined) await this.compact(endOfRevision(upTo));
     } catch (error) {
       this.#log.warn('The history of etcd could not be compacted; it will be tried again.', { error });
@@ -237,8 +232,7 @@ export class EtcdStore implements Store {
 }
 
 /** How many keys the next page may have, when they weigh what those of this page do. */
-function pageKeysFor(kvs: readonly { readonly value: Buffer }[]): number {
-  const bytes = kvs.reduce((sum, { value }) => sum + value.length, 0);
+function pageKeysFor({ kvs, bytes }: RangeAnswer): number {
   return Math.max(1, Math.min(pageKeysMax, Math.floor((pageBytes * kvs.length) / Math.max(1, bytes))));
 }
 

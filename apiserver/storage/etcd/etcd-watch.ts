@@ -5,13 +5,13 @@
 //
 // It watches the whole root even for one prefix: the slot of a deletion is counted from the event before it.
 
-import type { IWatchResponse } from 'etcd3';
 import { jitteredBackoffMs, reconnectBackoff } from '../../../lib/backoff.js';
 import { sleep, type Clock } from '../../../lib/clock.js';
 import type { Logger } from '../../../lib/log.js';
 import type { Random } from '../../../lib/random.js';
 import { GoneError, prefixEnd, type Change } from '../store.js';
 import type { EtcdEndpoints } from './etcd-endpoints.js';
+import { decodeWatch, encodeWatch, type WatchAnswer } from './etcd-messages.js';
 import { changesOf, endOfRevision, etcdRevisionOf, slotMax, slotOf } from './etcd-revision.js';
 
 export interface EtcdWatchOptions {
@@ -29,7 +29,7 @@ export async function* watchRoot(options: EtcdWatchOptions, revision: number, si
   for (let cursor = revision; !signal.aborted; ) {
     const client = endpoints.current;
     try {
-      const stream = await client.watchClient.watch();
+      const stream = await client.openWatch(decodeWatch);
       // Ended first, or etcd3 takes our own cancellation for a fault of the endpoint.
       const cancel = (): void => {
         stream.end();
@@ -38,10 +38,8 @@ export async function* watchRoot(options: EtcdWatchOptions, revision: number, si
       signal.addEventListener('abort', cancel, { once: true });
       try {
         if (signal.aborted) return;
-        const key = Buffer.from(options.root);
-        const range_end = Buffer.from(prefixEnd(options.root));
-        stream.write({ create_request: { key, range_end, start_revision: startRevision(cursor) } });
-        for await (const response of stream as unknown as AsyncIterable<IWatchResponse>) {
+        stream.write(encodeWatch(options.root, prefixEnd(options.root), startRevision(cursor)));
+        for await (const response of stream) {
           if (response.canceled) throw cancelled(response, cursor);
           failures = 0;
           const changes = changesOf(response.events).filter((change) => change.revision > cursor);
@@ -75,8 +73,7 @@ function startRevision(cursor: number): number {
   return Math.max(1, slotOf(cursor) === slotMax ? etcdRevision : etcdRevision - 1);
 }
 
-function cancelled(response: IWatchResponse, cursor: number): Error {
-  const compacted = Number(response.compact_revision);
-  if (compacted > 0) return new GoneError(cursor, endOfRevision(compacted));
-  return new Error(`etcd cancelled the watch: ${response.cancel_reason}`);
+function cancelled({ compactRevision, cancelReason }: WatchAnswer, cursor: number): Error {
+  if (compactRevision > 0) return new GoneError(cursor, endOfRevision(compactRevision));
+  return new Error(`etcd cancelled the watch: ${cancelReason}`);
 }
