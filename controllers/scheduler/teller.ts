@@ -65,7 +65,7 @@ interface Telling extends HeapItem {
   /** Before this, tasks that know an older message are left alone. */
   changeAt: number;
   intervalMs: number;
-  /** Of the group, when it was last looked at. */
+  /** Of the group, when it was last looked at; at first none, so that one that tasks left before it was parked gets a second look. */
   left: number;
   leftAt: number;
 }
@@ -107,7 +107,7 @@ export class Teller implements Service {
     const soon = now + this.#limits.settleMs;
     const telling = this.#tellings.get(group);
     if (!telling) {
-      const first: Telling = { heapIndex: -1, group, dueAt: soon, order: this.#order++, message: undefined, seen: -1, hasNew: true, changeAt: 0, intervalMs: this.#limits.intervalMs, left: group.left, leftAt: now };
+      const first: Telling = { heapIndex: -1, group, dueAt: soon, order: this.#order++, message: undefined, seen: -1, hasNew: true, changeAt: 0, intervalMs: this.#limits.intervalMs, left: 0, leftAt: now };
       this.#tellings.set(group, first);
       this.#due.push(first);
     } else {
