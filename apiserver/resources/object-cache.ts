@@ -45,10 +45,10 @@ function isSettledEntry(entry: Entry): boolean {
   if (objectAtHand) return isSettled(objectAtHand as Task);
   const phase = inStatus(value, 'phase');
   if (phase !== 'Succeeded' && phase !== 'Failed') return false;
-  return !unsettlingKeys.some((key) => value.includes(key)) || isSettled(entry.object as Task);
+  return !unsettlingKeys.test(value) || isSettled(entry.object as Task);
 }
 
-const unsettlingKeys = ['"ttlSecondsAfterFinished":', '"ownerReferences":', '"deletionTimestamp":'];
+const unsettlingKeys = /"(?:ttlSecondsAfterFinished|ownerReferences|deletionTimestamp)":/;
 
 function inStatus(value: string, key: string): string | undefined {
   // The first: before the status come metadata and spec of a task, of which no part is a mapping of that name, and in strings quotes are escaped.
