@@ -64,7 +64,7 @@ export function commandProblems({ argv, env }: Pick<Child, 'argv' | 'env'>): str
 function flagProblems(role: string, allowed: Allowed, flags: readonly string[]): string[] {
   const problems: string[] = [];
   for (let index = 0; index < flags.length; index++) {
-    const [name = '', attached] = splitOnce(flags[index]!);
+    const [name, attached] = splitOnce(flags[index]!);
     const rule = allowed[name];
     if (!rule) {
       problems.push(`${role} runs with ${flags[index]}, which is not on the list of bench/production.ts`);

@@ -213,7 +213,7 @@ describe('Mux', () => {
     const [a, b] = PairedChannel.pair();
     const waiting: (() => void)[] = [];
     const caller = new Mux({ channel: a, initiator: false });
-    new Mux({ channel: b, initiator: true, onCall: (request) => new Promise((resolve) => waiting.push(() => resolve(Buffer.from(`re: ${request}`)))) });
+    new Mux({ channel: b, initiator: true, onCall: (request) => new Promise((resolve) => waiting.push(() => resolve(Buffer.from(`re: ${String(request)}`)))) });
     const answers = ['one', 'two', 'three'].map((text) => caller.call(Buffer.from(text)));
     await settled();
     for (const answer of waiting.reverse()) answer();

@@ -29,7 +29,7 @@ describe('Turns', () => {
   it('gives one slice to each in turn, after the first', async () => {
     const turns = new Turns({ clock: ticking() });
     const order: string[] = [];
-    const work = (name: string) => turns.forEach([...'12345678'], () => void order.push(name));
+    const work = (name: string) => turns.forEach([1, 2, 3, 4, 5, 6, 7, 8], () => void order.push(name));
     await Promise.all([work('a'), work('b'), work('c')]);
     const runs = order.filter((name, index) => name !== order[index - 1]);
     expect(runs.join('')).toBe('abcbc');

@@ -5,7 +5,7 @@ describe('the lines of watches', () => {
   it('stand in a chunk whose size is that of their bytes', () => {
     const { bytes, chunk } = watchLine('ADDED', '{"name":"ä"}');
     expect(String(bytes)).toBe('{"type":"ADDED","object":{"name":"ä"}}\n');
-    expect(String(chunk)).toBe(`${bytes.length.toString(16)}\r\n${bytes}\r\n`);
+    expect(String(chunk)).toBe(`${bytes.length.toString(16)}\r\n${String(bytes)}\r\n`);
   });
 
   it('are made once for all who are told in the same turn, and not kept after it', async () => {
@@ -21,6 +21,6 @@ describe('the lines of watches', () => {
   it('of one moment make one chunk, in their order', () => {
     const { bytes, chunk } = joined([watchLine('ADDED', '1'), watchLine('MODIFIED', '2'), watchLine('DELETED', '3')]);
     expect(String(bytes)).toBe('{"type":"ADDED","object":1}\n{"type":"MODIFIED","object":2}\n{"type":"DELETED","object":3}\n');
-    expect(String(chunk)).toBe(`${bytes.length.toString(16)}\r\n${bytes}\r\n`);
+    expect(String(chunk)).toBe(`${bytes.length.toString(16)}\r\n${String(bytes)}\r\n`);
   });
 });
