@@ -40,7 +40,10 @@ export interface Target {
   /** `details.NAME`: a detail of the measurement. */
   readonly figure: 'value' | 'p50' | 'p99' | `details.${string}`;
   readonly at: 'least' | 'most';
+  /** In the unit of the figure; with `of` a share. */
   readonly bound: number;
+  /** The case, of its own size and on the same store, whose figure is the measure. */
+  readonly of?: string;
 }
 
 export type Better = 'higher' | 'lower';

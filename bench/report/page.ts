@@ -151,7 +151,7 @@ function figuresTable(measured: readonly Measured[], runs: ReadonlyMap<string, R
     const { store, value, unit, p50, p99, repeats, spread, nodes, tasks, run } = summary;
     const own = ofOwnSize({ benchCase, summary });
     const range = repeats > 1 ? `<br>${grouped(spread.min)}–${grouped(spread.max)} (${repeats}×)` : '';
-    const judged = judge(benchCase, summary);
+    const judged = judge(benchCase, summary, (name) => measured.find((other) => other.benchCase.name === name && other.summary.store === store && ofOwnSize(other))?.summary);
     return [
       `\`${benchCase.name}\`${own ? '' : `<br>${counted(nodes, 'node')}, ${counted(tasks, 'task')}`}`, store, `${grouped(value)} ${unit}${range}`,
       p50 === undefined ? '' : grouped(p50), p99 === undefined ? '' : grouped(p99),

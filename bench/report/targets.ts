@@ -10,27 +10,42 @@ export interface Judgement {
   readonly text: string;
 }
 
-/** Nothing when the size was not that of the case: a target is for the case as it stands. */
-export function judge(benchCase: Pick<BenchCase, 'nodes' | 'tasks' | 'targets'>, result: Pick<Result, 'nodes' | 'tasks' | 'value' | 'p50' | 'p99' | 'unit' | 'details'>): Judgement[] {
+type Judged = Pick<Result, 'nodes' | 'tasks' | 'store' | 'value' | 'p50' | 'p99' | 'unit' | 'details'>;
+
+/**
+ * Nothing when the size was not that of the case: a target is for the case as it stands.
+ * @param measure finds the result that a share is of; a share of what has not been measured is not judged
+ */
+export function judge(benchCase: Pick<BenchCase, 'nodes' | 'tasks' | 'targets'>, result: Judged, measure: (name: string) => Judged | undefined = () => undefined): Judgement[] {
   if (benchCase.nodes !== result.nodes || benchCase.tasks !== result.tasks) return [];
   return (benchCase.targets ?? []).flatMap((target): Judgement[] => {
     const figure = figureOf(target, result);
-    if (figure === undefined) return [];
-    const met = target.at === 'least' ? figure >= target.bound : figure <= target.bound;
+    const bound = boundOf(target, measure);
+    if (figure === undefined || bound === undefined) return [];
+    const met = target.at === 'least' ? figure >= bound : figure <= bound;
     return [{ target, met, text: targetText(target, result.unit) }];
   });
 }
 
+function boundOf(target: Target, measure: (name: string) => Judged | undefined): number | undefined {
+  if (target.of === undefined) return target.bound;
+  const measured = measure(target.of);
+  const whole = measured && figureOf(target, measured);
+  return whole === undefined ? undefined : whole * target.bound;
+}
+
 const detailPrefix = 'details.';
 
-function figureOf({ figure }: Target, result: Pick<Result, 'value' | 'p50' | 'p99' | 'details'>): number | undefined {
+function figureOf({ figure }: Target, result: Pick<Judged, 'value' | 'p50' | 'p99' | 'details'>): number | undefined {
   if (figure === 'value' || figure === 'p50' || figure === 'p99') return result[figure];
   const detail = result.details?.[figure.slice(detailPrefix.length)];
   return typeof detail === 'number' ? detail : undefined;
 }
 
-export function targetText({ figure, at, bound }: Target, unit: string): string {
-  const limit = `${at === 'least' ? '≥' : '≤'} ${grouped(bound)}`;
+export function targetText({ figure, at, bound, of }: Target, unit: string): string {
+  const sign = at === 'least' ? '≥' : '≤';
+  if (of !== undefined) return `${figure === 'value' ? '' : `${figure} `}${sign} ${grouped(bound * 100)} % of ${of}`;
+  const limit = `${sign} ${grouped(bound)}`;
   if (figure === 'value') return `${limit} ${unit}`;
   return figure.startsWith(detailPrefix) ? `${figure.slice(detailPrefix.length)} ${limit}` : `${figure} ${limit} ms`;
 }

@@ -17,7 +17,7 @@ function historyCase(label: string, finished: number, { onRequest, stores = ['et
     stores,
     nodes: 500,
     tasks: 10_000,
-    targets: [{ figure: 'value', at: 'least', bound: finished > 0 ? perSecond * (1 - decayMax) : perSecond }],
+    targets: [finished === 0 ? { figure: 'value', at: 'least', bound: perSecond } : { figure: 'value', at: 'least', bound: 1 - decayMax, of: 'history/0' }],
     curve: { name: 'history', x: finished },
     ...(onRequest === undefined ? {} : { onRequest }),
     async run(context) {
