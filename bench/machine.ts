@@ -26,7 +26,7 @@ export interface Machine {
 
 export interface Versions {
   taskplane: string;
-  /** With `+changes` when files differed from it. */
+  /** With `+changes` when files differed from it; the figures themselves, which are in docs, do not count. */
   commit: string;
   node: string;
   etcd: string;
@@ -48,7 +48,7 @@ export async function machineOf(clock: Clock): Promise<Machine> {
 export async function versionsOf(): Promise<Versions> {
   const root = fileURLToPath(new URL('../../', import.meta.url));
   const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string };
-  const [commit, changes, etcd] = await Promise.all([outputOf('git', '-C', root, 'rev-parse', '--short', 'HEAD'), outputOf('git', '-C', root, 'status', '--porcelain', '-uno'), outputOf('etcd', '--version')]);
+  const [commit, changes, etcd] = await Promise.all([outputOf('git', '-C', root, 'rev-parse', '--short', 'HEAD'), outputOf('git', '-C', root, 'status', '--porcelain', '-uno', '--', ':!docs'), outputOf('etcd', '--version')]);
   return { taskplane: version, commit: !commit ? 'unknown' : changes ? `${commit}+changes` : commit, node: process.version, etcd: /etcd Version: (\S+)/.exec(etcd)?.[1] ?? 'none' };
 }
 
