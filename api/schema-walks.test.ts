@@ -22,7 +22,7 @@ function withDefaults(schema: SchemaNode, value: unknown): unknown {
   const filled: Record<string, unknown> = { ...value };
   for (const [key, child] of Object.entries(schema.properties ?? {})) filled[key] ??= child.default;
   for (const [key, item] of Object.entries(filled)) {
-    const child = schema.properties?.[key] ?? restSchema(schema);
+    const child = schema.properties && Object.hasOwn(schema.properties, key) ? schema.properties[key] : restSchema(schema);
     if (item === undefined) delete filled[key];
     else if (child) filled[key] = withDefaults(child, item);
   }
