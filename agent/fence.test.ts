@@ -1,9 +1,11 @@
 import { describe, expect, it } from '@jest/globals';
+import fc from 'fast-check';
 import type { PresenceRequest, PresenceResponse } from '../api/protocol.js';
 import { TransportError } from '../api/transport.js';
+import { marginsMs, renewalTimes } from '../client/renewal-times.js';
 import { FakeClock } from '../lib/fake-clock.js';
 import { silentLogger } from '../lib/log.js';
-import { Fence, marginsMs, type FenceKeeper } from './fence.js';
+import { Fence, type FenceKeeper } from './fence.js';
 
 const ttlMs = 8_000;
 
@@ -46,6 +48,50 @@ describe('Fence', () => {
     expect(asked.map(({ announce }) => announce)).toEqual([true, false, false, false, false]);
     expect(fence.open).toBe(true);
     await end();
+  });
+
+  it('renews as seldom as the server says, from when it asked, however long the answer took', async () => {
+    const sentAt: number[] = [];
+    const { clock, end } = world(async () => {
+      sentAt.push(clock.monotonic());
+      await new Promise<void>((resolve) => clock.timer(500, resolve));
+      return { present: true, ttlMs, renewAfterMs: 3_000 };
+    });
+    await clock.advance(9_500);
+    expect(sentAt).toEqual([0, 3_000, 6_000, 9_000]);
+    await clock.advance(500);
+    await end();
+  });
+
+  it('stays open over a renewal that is lost, whatever the time to live and however seldom the server wants it', async () => {
+    const keeper: FenceKeeper = { uptime: () => 0, readDeadline: () => undefined, setDeadline: () => undefined };
+    const legal = fc.record({ ttlMs: fc.integer({ min: 1_000, max: 120_000 }), part: fc.double({ min: 0, max: 1, noNaN: true }), lost: fc.integer({ min: 1, max: 4 }), slow: fc.double({ min: 0, max: 0.1, noNaN: true }) });
+    await fc.assert(
+      fc.asyncProperty(legal, async ({ ttlMs, part, lost, slow }) => {
+        const renewAfterMs = ttlMs * part;
+        const { everyMs } = renewalTimes(ttlMs, renewAfterMs);
+        // Answers may be slow, too: by a tenth of the time that is left when a renewal is due.
+        const answerMs = Math.min(3_000, slow * (ttlMs - marginsMs(ttlMs).watchdog - everyMs));
+        let asked = 0;
+        let answering = 0;
+        const { clock, fence, end } = world(async () => {
+          if (asked++ === lost) return new Promise<never>(() => undefined);
+          answering++;
+          await new Promise<void>((resolve) => clock.timer(answerMs, resolve));
+          answering--;
+          return { present: true, ttlMs, renewAfterMs };
+        }, keeper);
+        await clock.advance(answerMs);
+        let killed = false;
+        const release = fence.guard('k', () => (killed = true));
+        await clock.advance(7 * everyMs);
+        expect([killed, fence.open]).toEqual([false, true]);
+        release();
+        while (answering > 0) await clock.advance(1);
+        await end();
+      }),
+      { numRuns: 100 },
+    );
   });
 
   it.each([true, false])('takes a refused connection for a renewal only from the sole API server (%s)', async (soleServer) => {

@@ -4,7 +4,7 @@
 // was SENT; after that the tasks may be started elsewhere. So:
 //
 //   sent ──────────────────────────── deadline ── margin ── sent + ttl
-//        renewals every ttl/4             │                     │
+//        renewals (renewal-times.ts)      │                     │
 //                                         │                     └ others may start them
 //                                         └ everything guarded is killed (by us, or by the watchdog if we are dead)
 //
@@ -16,6 +16,7 @@
 import { isReason } from '../api/errors.js';
 import type { NodeLoad, PresenceRequest, PresenceResponse } from '../api/protocol.js';
 import { TransportError } from '../api/transport.js';
+import { marginsMs, renewalRetryMs, renewalTimes } from '../client/renewal-times.js';
 import { sleep, type Clock, type Timer } from '../lib/clock.js';
 import { Deferred } from '../lib/deferred.js';
 import type { Logger } from '../lib/log.js';
@@ -44,13 +45,6 @@ export interface FenceOptions {
 /** Until the first answer says otherwise. */
 const assumedTtlMs = 8_000;
 
-/** How long before the server's time is up the guarded tasks are killed. */
-export function marginsMs(ttlMs: number): { agent: number; watchdog: number } {
-  const agent = Math.min(1_500, ttlMs / 5);
-  // The watchdog looks twice a second only.
-  return { agent, watchdog: Math.max(agent, Math.min(1_000, ttlMs * 0.4)) };
-}
-
 export class Fence implements Service {
   readonly name = 'presence';
   readonly #options: FenceOptions;
@@ -58,6 +52,11 @@ export class Fence implements Service {
   #isRegistered = false;
   #announced = false;
   #ttlMs = assumedTtlMs;
+  #times = renewalTimes(assumedTtlMs);
+  /** When the newest renewal was asked for; monotonic milliseconds. */
+  #sentAt = 0;
+  /** Askings in a row that had no answer. */
+  #failures = 0;
   /** Whether a refused connection proves that nobody can declare us lost. */
   #soleServer = false;
   /** Monotonic milliseconds. */
@@ -118,19 +117,20 @@ export class Fence implements Service {
     const registered = this.#register(signal);
     // What was adopted needs renewals at once; nothing else does.
     if (this.#guarded.size === 0) await registered;
-    for (let failures = 0; !signal.aborted; ) {
+    while (!signal.aborted) {
       let outcome: 'renewed' | 'lapsed' | 'failed';
       try {
         outcome = await this.#renew(signal);
-        failures = 0;
+        this.#failures = 0;
       } catch (error) {
         outcome = 'failed';
-        failures++;
+        const failures = ++this.#failures;
         const log = failures === 1 || failures % 20 === 0 ? logger.warn : logger.debug;
         log.call(logger, 'cannot renew presence: tasks that may be rescheduled are stopped when the time to live is over', { failures, leftMs: Math.round(this.#deadline - clock.monotonic()), error });
       }
       if (outcome === 'lapsed') await Promise.race([this.#lapse(signal), stopped]);
-      else await sleep(clock, outcome === 'renewed' ? this.#ttlMs / 4 : Math.min(this.#ttlMs / 8, 100 * failures), signal);
+      // From when it was asked, not answered: what a slow answer has taken is gone from the time that the next one has.
+      else await sleep(clock, outcome === 'renewed' ? Math.max(0, this.#sentAt + this.#times.everyMs - clock.monotonic()) : renewalRetryMs(this.#ttlMs, this.#failures), signal);
     }
     this.#timer?.cancel();
     await registered;
@@ -144,24 +144,26 @@ export class Fence implements Service {
   async #renew(signal: AbortSignal): Promise<'renewed' | 'lapsed'> {
     const { clock, keeper, presence, load, session } = this.#options;
     const announce = this.#isRegistered && !this.#announced;
-    const sentAt = clock.monotonic();
+    const sentAt = (this.#sentAt = clock.monotonic());
+    const { patienceMs, timeoutMs } = this.#times;
     const sentUptime = keeper?.uptime();
     let answer: PresenceResponse;
     try {
-      answer = await inTime(presence({ session, announce, load: load() }, this.#ttlMs / 4), clock, this.#ttlMs / 2, signal);
+      answer = await inTime(presence({ session, announce, load: load() }, this.#failures > 0 ? 0 : patienceMs), clock, timeoutMs, signal);
     } catch (error) {
       if (isReason(error, 'NotFound')) return 'lapsed';
       if (this.#soleServer && this.open && error instanceof TransportError && error.refused) this.#hold(sentAt, sentUptime);
       throw error;
     }
     if (!answer.present) return 'lapsed';
-    const { ttlMs, soleServer = false } = answer;
+    const { ttlMs, renewAfterMs, soleServer = false } = answer;
     this.#soleServer = soleServer;
     if (announce) {
       this.#announced = true;
       this.#options.logger.info('ready: the node is present and takes tasks', { ttlMs });
     }
     this.#ttlMs = ttlMs;
+    this.#times = renewalTimes(ttlMs, renewAfterMs);
     this.#hold(sentAt, sentUptime);
     return 'renewed';
   }

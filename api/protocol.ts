@@ -114,6 +114,11 @@ export interface PresenceResponse {
   /** Milliseconds, from when the request was sent, for which the server takes the agent as present. */
   ttlMs: number;
   /**
+   * Milliseconds from one renewal to the next, as many agents want fewer of them; absent: a quarter of ttlMs. An agent keeps time for a second
+   * asking within ttlMs, whatever this says (client/renewal-times.ts).
+   */
+  renewAfterMs?: number;
+  /**
    * No other API server uses the store. While this one is down nobody can declare the agent lost, and when it starts every node has a full
    * time to live: a refused connection then counts as a renewal (docs/decisions/0003-fencing-by-time.md).
    */

@@ -8,7 +8,7 @@
 import { isReason } from '../api/errors.js';
 import { timestamp, type Condition } from '../api/meta.js';
 import { nodeKind, type Node, type Taint } from '../api/node.js';
-import type { PresenceRequest } from '../api/protocol.js';
+import type { PresenceRequest, PresenceResponse } from '../api/protocol.js';
 import { taskKind, type Task } from '../api/task.js';
 import { ApiClient } from '../client/api-client.js';
 import { Informer } from '../client/informer.js';
@@ -38,9 +38,6 @@ export interface HollowAgentOptions {
   readonly onSucceeded: (name: string) => void;
 }
 
-/** As the real agent: a presence is renewed four times in its time to live. */
-const renewalsPerTtl = 4;
-const ttlMsDefault = 8_000;
 const userAgent = 'taskplane-hollow-agent';
 
 export class HollowAgent {
@@ -81,14 +78,14 @@ export class HollowAgent {
    */
   async start(signal: AbortSignal): Promise<void> {
     await this.#register();
-    const ttlMs = await this.#announce();
+    const announced = await this.#announce();
     const { clock, random, nodeName } = this.#options;
     const informer = new Informer<Task>({ client: this.#client, kind: taskKind, fieldSelector: `status.nodeName=${nodeName}`, clock, random, logger: silentLogger, keep: withoutSpec, freeze: false });
     informer.onChanges((changes) => {
       for (const { type, object, previous } of changes) if (type !== 'deleted' && object.status?.bindings !== previous?.status?.bindings) this.#bound(object, signal);
     });
     void informer.run(signal);
-    void this.#presence(ttlMs).run(signal);
+    void this.#presence(announced).run(signal);
     void this.#tasks?.run(signal);
     await informer.synced;
   }
@@ -106,19 +103,18 @@ export class HollowAgent {
     await this.#client.update(nodeKind, { ...node, status: { ...node.status, ...this.#status() } }, { subresource: 'status' });
   }
 
-  async #announce(): Promise<number> {
-    const { ttlMs } = await this.#client.presence(this.#options.nodeName, this.#presenceRequest(true));
-    return ttlMs || ttlMsDefault;
+  #announce(): Promise<PresenceResponse> {
+    return this.#client.presence(this.#options.nodeName, this.#presenceRequest(true));
   }
 
-  #presence(ttlMs: number): HollowPresence {
+  #presence(announced: PresenceResponse): HollowPresence {
     const { nodeName, clock, random } = this.#options;
     const request = this.#presenceRequest(false);
     return new HollowPresence({
       nodeName,
       request,
       userAgent,
-      periodMs: ttlMs / renewalsPerTtl,
+      announced,
       mux: () => this.#mux,
       direct: () => this.#direct.presence(nodeName, request),
       comeBack: async () => {

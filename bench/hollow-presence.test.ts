@@ -17,7 +17,7 @@ describe('the presence of a hollow agent', () => {
     const told: string[] = [];
     const mux = { mayCall, call: (message: Buffer) => (calls.push({ message, answer: new Deferred() }), calls.at(-1)!.answer.promise) } as unknown as Mux;
     const presence = new HollowPresence({
-      nodeName: 'n', request: { session: 's', announce: false }, userAgent: 'test', periodMs: 2_000, mux: () => mux,
+      nodeName: 'n', request: { session: 's', announce: false }, userAgent: 'test', announced: { present: true, ttlMs: 8_000 }, mux: () => mux,
       direct: async () => (told.push('direct'), { present: true, ttlMs: 8_000 }), comeBack: async () => void told.push('back'), clock, random: new SeededRandom(1),
     });
     const stop = new AbortController();
@@ -27,7 +27,7 @@ describe('the presence of a hollow agent', () => {
       await settle();
     };
     await period();
-    return { calls, told, period, stop };
+    return { clock, calls, told, period, stop };
   }
   const answer = (status: number, body: object): Buffer => encodeMessage({ status, headers: {} }, JSON.stringify(body));
 
@@ -43,6 +43,20 @@ describe('the presence of a hollow agent', () => {
     const { head, body } = decodeMessage(calls[0]!.message)!;
     expect(head).toMatchObject({ method: 'POST', url: '/api/v1/nodes/n/presence' });
     expect(JSON.parse(body.toString())).toEqual({ session: 's', announce: false });
+  });
+
+  it('is renewed as seldom as the server says', async () => {
+    const { clock, calls, period } = await started();
+    calls[0]!.answer.resolve(answer(200, { present: true, ttlMs: 8_000, renewAfterMs: 3_200 }));
+    await settle();
+    await period();
+    const before = calls.length;
+    for (let renewals = 1; renewals <= 3; renewals++) {
+      calls.at(-1)!.answer.resolve(answer(200, { present: true, ttlMs: 8_000, renewAfterMs: 3_200 }));
+      await clock.advance(3_200);
+      await settle();
+      expect(calls.length).toBe(before + renewals);
+    }
   });
 
   it('is asked for beside the tunnel while that does not answer, or is none', async () => {

@@ -22,6 +22,7 @@ import { readPresenceRequest } from './bulk-requests.js';
 import type { Mutator } from './mutator.js';
 import type { ObjectCache } from './object-cache.js';
 import { kindPrefix, objectStoreKey, presenceKey } from './registry-keys.js';
+import { renewAfterMs } from './renewal-pace.js';
 import { toClientError } from './store-errors.js';
 
 export const presenceTtlMsDefault = 8_000;
@@ -98,7 +99,7 @@ export class PresenceService {
     try {
       const present = announce ? await this.#announce(nodeName, session) : await this.#renew(nodeName, session);
       if (present && load) this.#keepLoad(nodeName, load);
-      return { present, ttlMs: present ? await this.#keptMs(nodeName) : this.#ttlMs, ...(this.#options.soleServer ? { soleServer: true } : {}) };
+      return this.#response(present, present ? await this.#keptMs(nodeName) : this.#ttlMs);
     } catch (error) {
       throw toClientError(error);
     }
@@ -110,7 +111,7 @@ export class PresenceService {
    */
   renewNow(nodeName: string, body: unknown): PresenceResponse | undefined {
     const { session, announce, load } = readPresenceRequest(body);
-    const { cache, presence, clock, soleServer } = this.#options;
+    const { cache, presence, clock } = this.#options;
     const known = this.#heard.get(nodeName);
     if (announce || known?.session !== session || !cache.get(known.nodeKey)) return undefined;
     const lease = cache.get(known.leaseKey);
@@ -121,7 +122,12 @@ export class PresenceService {
       known.loadAtMs = known.atMs;
     }
     if (known.kept?.revision !== lease.revision) known.kept = { revision: lease.revision, ttlMs: this.#lastsMs(lease.object as Lease) };
-    return { present: true, ttlMs: known.kept.ttlMs, ...(soleServer ? { soleServer: true } : {}) };
+    return this.#response(true, known.kept.ttlMs);
+  }
+
+  #response(present: boolean, ttlMs: number): PresenceResponse {
+    const afterMs = renewAfterMs(ttlMs, this.#heard.size);
+    return { present, ttlMs, ...(afterMs ? { renewAfterMs: afterMs } : {}), ...(this.#options.soleServer ? { soleServer: true } : {}) };
   }
 
   /**
