@@ -5,7 +5,8 @@ import { notSupported, ApiError } from '../../api/errors.js';
 import type { KindDefinition } from '../../api/kind.js';
 import type { ListReply, Rendered } from '../resources/service.js';
 import type { NegotiatedShape } from './accept.js';
-import { withoutManagedFields } from './without-managed-fields.js';
+import { isWritable, type EventObject } from './watch-lines.js';
+import { hasNoManagedFields, withoutManagedFields } from './without-managed-fields.js';
 
 const includes = ['None', 'Metadata', 'Object'] as const;
 /** What each row carries beside its cells. */
@@ -26,7 +27,7 @@ export interface Shaper {
   /** The text in parts of some hundred objects each, made as they are taken: one whole would hold up everybody else. */
   list(reply: ListReply): Iterable<string>;
   /** The object of a watch event. The first table carries the columns, later ones need not. */
-  event(rendered: Rendered): string;
+  event(rendered: Rendered): EventObject;
   bookmark(rendered: Rendered): string;
 }
 
@@ -41,7 +42,12 @@ export function shaperFor(kind: KindDefinition, { shape, version, omitManagedFie
   }
   const head = `{"kind":"${kind.listKind ?? `${kind.kind}List`}","apiVersion":"${apiVersion}","metadata":`;
   const one = omitManagedFields ? withoutManagedFields : (rendered: Rendered): string => rendered.json;
-  return { object: one, event: one, bookmark: one, list: (reply) => listParts(`${head}${listMeta(reply)},"items":[`, reply, one) };
+  const event = omitManagedFields ? (rendered: Rendered): EventObject => (hasNoManagedFields(rendered) ? asItIs(rendered) : withoutManagedFields(rendered)) : asItIs;
+  return { object: one, event, bookmark: one, list: (reply) => listParts(`${head}${listMeta(reply)},"items":[`, reply, one) };
+}
+
+function asItIs(rendered: Rendered): EventObject {
+  return isWritable(rendered) ? rendered : rendered.json;
 }
 
 function listMeta(reply: ListReply): string {

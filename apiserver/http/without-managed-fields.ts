@@ -5,8 +5,14 @@ import type { Rendered } from '../resources/service.js';
 
 const key = '"managedFields":';
 
+/** Whether it is known, without the text being looked through, that the object has none. */
+export function hasNoManagedFields({ objectAtHand }: Rendered): boolean {
+  return objectAtHand !== undefined && objectAtHand.metadata.managedFields === undefined;
+}
+
 /** The text of the object without metadata.managedFields; everything else as it is. */
 export function withoutManagedFields(rendered: Rendered): string {
+  if (hasNoManagedFields(rendered)) return rendered.json;
   const { json } = rendered;
   // Nothing before it is named so: metadata is written before spec, and what else is in it holds strings, not lists, by such names.
   const start = json.indexOf(`${key}[`);

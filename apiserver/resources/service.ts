@@ -23,6 +23,12 @@ export interface Caller {
 export interface Rendered {
   readonly object: KubeObject;
   readonly json: string;
+  /** The object unless it would have to be parsed; absent where it never has to. */
+  readonly objectAtHand?: KubeObject | undefined;
+  /** The length of `json` in UTF-8, where it can be written without being made. */
+  readonly jsonBytes?: number;
+  /** Writes `json` in UTF-8. */
+  writeJson?(into: Buffer, at: number): void;
 }
 
 export interface Target {

@@ -21,6 +21,7 @@ export class Entry implements Stored, Forgetful, Tenant {
   #text: string | Slab;
   /** Where in the slab. */
   #at = 0;
+  /** 0 until somebody asks. */
   #bytes = 0;
   /** How long the text is, in characters. */
   readonly characters: number;
@@ -88,6 +89,21 @@ export class Entry implements Stored, Forgetful, Tenant {
     return json;
   }
 
+  /** The length of `json` in UTF-8. */
+  get jsonBytes(): number {
+    return this.#valueBytes() + this.#revisionText().length;
+  }
+
+  /** Writes `json` in UTF-8. The text is not made for that: most objects are told as bytes only. */
+  writeJson(into: Buffer, at: number): void {
+    const { value } = this;
+    const encoding = this.#valueBytes() === this.characters ? 'latin1' : 'utf8';
+    const revision = this.#revisionText();
+    // All of it behind the room for the revision, and then what comes before the revision once more, where it belongs.
+    into.write(value, at + revision.length, encoding);
+    into.write(value.slice(0, spliceAt(value)) + revision, at, encoding);
+  }
+
   /** The same value at another revision, as of a deletion. */
   at(revision: number): Entry {
     const entry = new Entry(this.key, this.value, revision, this.#object && withRevision(this.#object, revision), this.#memory);
@@ -116,8 +132,7 @@ export class Entry implements Stored, Forgetful, Tenant {
   move(): void {
     if (!this.#isStored || !this.#memory) return;
     const text = this.value;
-    this.#bytes ||= Buffer.byteLength(text);
-    const { slab, at } = this.#memory.texts.add(this, text, this.#bytes);
+    const { slab, at } = this.#memory.texts.add(this, text, this.#valueBytes());
     this.#text = slab;
     this.#at = at;
   }
@@ -147,9 +162,23 @@ export class Entry implements Stored, Forgetful, Tenant {
 
   #spliced(): string {
     const { value } = this;
-    const at = value.indexOf(metadataOpening) + metadataOpening.length;
-    return `${value.slice(0, at)}"resourceVersion":"${this.revision}",${value.slice(at)}`;
+    const at = spliceAt(value);
+    return `${value.slice(0, at)}${this.#revisionText()}${value.slice(at)}`;
   }
+
+  #revisionText(): string {
+    return `"resourceVersion":"${this.revision}",`;
+  }
+
+  /** The length of the value in UTF-8. */
+  #valueBytes(): number {
+    return (this.#bytes ||= Buffer.byteLength(this.value));
+  }
+}
+
+/** Where in the stored text the revision goes. */
+function spliceAt(value: string): number {
+  return value.indexOf(metadataOpening) + metadataOpening.length;
 }
 
 /** A shallow copy of the object with the given revision as its resourceVersion. */
