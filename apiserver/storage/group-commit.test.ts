@@ -86,6 +86,18 @@ describe('GroupCommit', () => {
     await Promise.all(all);
   });
 
+  it('takes new objects and all else in turn while both wait, each in their order', async () => {
+    const { group, commits } = harness({ isNew: ({ id }) => id < 10, batchOpsMax: 4 });
+    const all = [1, 2, 3, 4, 5, 6, 11, 12, 13].map((id) => group.offer(op(id)));
+    for (let answered = 0; answered < 3; answered++) {
+      await turn();
+      await turn();
+      commits[answered]!.answer.resolve();
+    }
+    await Promise.all(all);
+    expect(commits.map(({ ids }) => ids)).toEqual([[11, 1, 12, 2], [13, 3, 4, 5], [6]]);
+  });
+
   it('refuses an offer past the bound, and takes offers again once there is room', async () => {
     const { group, commits } = harness({ waitingOpsMax: 2 });
     const all = [group.offer(op(1)), group.offer(op(2))];
@@ -144,7 +156,7 @@ describe('GroupCommit', () => {
         fc.integer({ min: 1, max: 3 }),
         fc.array(fc.nat(5), { maxLength: 100 }),
         async (writes, inFlightMax, answers) => {
-          const { group, commits } = harness({ inFlightMax });
+          const { group, commits } = harness({ inFlightMax, isNew: ({ id }) => id % 3 > 0 });
           const open: number[] = [];
           let seen = 0;
           const order = new Map<string, number[]>();

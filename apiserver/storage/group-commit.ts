@@ -2,7 +2,8 @@
 //
 // Writes that are offered while a commit is under way share the next one: one round of raft, one fsync, for all of them.
 //
-//   ready      writes that may go into the next batch, in the order they were offered
+//   ready      writes that may go into the next batch, in the order they were offered, in two lines: new objects, and all else. While both
+//              wait they go in turn, so that what becomes of objects does not wait behind a flood of new ones, nor they behind it.
 //   in flight  batches given to `commit` and not yet answered; a key is in at most one of them, once
 //   held       writes whose key is ready or in flight already, per key, in order: so that the order per key is kept
 //
@@ -19,6 +20,8 @@ export interface GroupCommitOptions<Op, Outcome> {
   readonly commit: (batch: readonly Op[]) => Promise<readonly Outcome[]>;
   readonly keyOf: (op: Op) => string;
   readonly bytesOf: (op: Op) => number;
+  /** Whether the operation makes a new object. @default none does */
+  readonly isNew?: (op: Op) => boolean;
   /**
    * The outcome of `op` if it is plain from the outcome that an earlier operation on its key just had, undefined if it must
    * be committed. So a hundred writers that raced for one key cost one commit to refuse, not a hundred.
@@ -43,11 +46,38 @@ interface Offer<Op, Outcome> {
   readonly answer: Deferred<Outcome>;
 }
 
+/** Offers in order of arrival. */
+class Line<Item> {
+  #items: Item[] = [];
+  /** How many have been taken; the array is cut when they outnumber the rest. */
+  #taken = 0;
+
+  get isEmpty(): boolean {
+    return this.#taken === this.#items.length;
+  }
+
+  get first(): Item | undefined {
+    return this.#items[this.#taken];
+  }
+
+  push(item: Item): void {
+    this.#items.push(item);
+  }
+
+  drop(): void {
+    this.#taken++;
+    if (this.#taken * 2 <= this.#items.length) return;
+    this.#items = this.#items.slice(this.#taken);
+    this.#taken = 0;
+  }
+}
+
 export class GroupCommit<Op, Outcome> {
   readonly #options: GroupCommitOptions<Op, Outcome>;
-  #ready: Offer<Op, Outcome>[] = [];
-  /** How many of #ready have been taken; the array is cut when they outnumber the rest. */
-  #taken = 0;
+  readonly #new = new Line<Offer<Op, Outcome>>();
+  readonly #others = new Line<Offer<Op, Outcome>>();
+  /** Whose turn it is. */
+  #next = this.#others;
   /** Present for every key that is ready or in flight; the array holds what waits behind it. */
   readonly #held = new Map<string, Offer<Op, Outcome>[]>();
   #waitingOps = 0;
@@ -78,7 +108,7 @@ export class GroupCommit<Op, Outcome> {
       held.push(offer);
     } else {
       this.#held.set(offer.key, []);
-      this.#ready.push(offer);
+      this.#lineUp(offer);
       this.#schedule();
     }
     return offer.answer.promise;
@@ -88,6 +118,19 @@ export class GroupCommit<Op, Outcome> {
   idle(): Promise<void> {
     if (this.#held.size === 0) return Promise.resolve();
     return (this.#idle ??= new Deferred()).promise;
+  }
+
+  #lineUp(offer: Offer<Op, Outcome>): void {
+    (this.#options.isNew?.(offer.op) ? this.#new : this.#others).push(offer);
+  }
+
+  get #isReady(): boolean {
+    return !this.#new.isEmpty || !this.#others.isEmpty;
+  }
+
+  /** The line whose turn it is not. */
+  get #other(): Line<Offer<Op, Outcome>> {
+    return this.#next === this.#new ? this.#others : this.#new;
   }
 
   #schedule(): void {
@@ -100,23 +143,21 @@ export class GroupCommit<Op, Outcome> {
   }
 
   #dispatch(): void {
-    while (this.#inFlight < this.#options.inFlightMax && this.#taken < this.#ready.length) void this.#run(this.#takeBatch());
+    while (this.#inFlight < this.#options.inFlightMax && this.#isReady) void this.#run(this.#takeBatch());
   }
 
   #takeBatch(): Offer<Op, Outcome>[] {
     const { batchOpsMax, batchBytesMax } = this.#options;
     const batch: Offer<Op, Outcome>[] = [];
     let bytes = 0;
-    while (batch.length < batchOpsMax && this.#taken < this.#ready.length) {
-      const offer = this.#ready[this.#taken]!;
+    while (batch.length < batchOpsMax && this.#isReady) {
+      const line = this.#next.isEmpty ? this.#other : this.#next;
+      const offer = line.first!;
       if (batch.length > 0 && bytes + offer.bytes > batchBytesMax) break;
+      line.drop();
+      this.#next = line === this.#new ? this.#others : this.#new;
       batch.push(offer);
       bytes += offer.bytes;
-      this.#taken++;
-    }
-    if (this.#taken * 2 > this.#ready.length) {
-      this.#ready = this.#ready.slice(this.#taken);
-      this.#taken = 0;
     }
     this.#waitingOps -= batch.length;
     this.#waitingBytes -= bytes;
@@ -140,7 +181,7 @@ export class GroupCommit<Op, Outcome> {
       this.#idle?.resolve();
       this.#idle = undefined;
     }
-    if (this.#taken < this.#ready.length) this.#schedule();
+    if (this.#isReady) this.#schedule();
   }
 
   #settleHeld(earlier: Offer<Op, Outcome>, outcome: Outcome): void {
@@ -160,7 +201,7 @@ export class GroupCommit<Op, Outcome> {
 
   #release(key: string): void {
     const next = this.#held.get(key)!.shift();
-    if (next) this.#ready.push(next);
+    if (next) this.#lineUp(next);
     else this.#held.delete(key);
   }
 }
