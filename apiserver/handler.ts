@@ -100,6 +100,7 @@ export class Handler {
     if (!endpoint?.runNow || endpoint.bodyAttributes || endpoint.anonymous || endpoint.longRunning) return undefined;
     const { attributes, label } = endpoint;
     const { user, headers } = request;
+    const replied = metrics.counting(label.verb, label.resource, 200);
     return (body) => {
       if (!isReady() || this.#inFlight.isFull) return undefined;
       const startedAt = clock.monotonic();
@@ -107,7 +108,7 @@ export class Handler {
         authorize(authenticated(user, headers, false), attributes);
         const text = endpoint.runNow?.(body, headers);
         if (text === undefined) return undefined;
-        metrics.replied(label.verb, label.resource, 200, (clock.monotonic() - startedAt) / 1000);
+        replied((clock.monotonic() - startedAt) / 1000);
         return { requestId: `${this.#idPrefix}-${++this.#requests}`, text };
       } catch {
         return undefined;

@@ -1,8 +1,9 @@
 // metrics.ts: what the server counts, for Prometheus. Names follow the Kubernetes API server's where it has the same thing.
 
 import { monitorEventLoopDelay, type IntervalHistogram } from 'node:perf_hooks';
-import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
+import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { ServerReply } from './message.js';
+import { collectProcessMetrics } from './process-metrics.js';
 import { RequestCounts } from './request-counts.js';
 
 const eventLoopSampleMs = 20;
@@ -55,7 +56,7 @@ export class ServerMetrics {
   }
 
   #processMetrics(registers: Registry[]): void {
-    collectDefaultMetrics({ register: this.#registry });
+    collectProcessMetrics(this.#registry);
     const delay = monitorEventLoopDelay({ resolution: eventLoopSampleMs });
     delay.enable();
     this.#eventLoopDelay = delay;
@@ -97,6 +98,11 @@ export class ServerMetrics {
   /** The headers of the reply are known. */
   replied(verb: string, resource: string, code: number, seconds: number): void {
     this.#requests.add(verb, resource, code, seconds);
+  }
+
+  /** `replied` for what comes again and again: finds where to count once. */
+  counting(verb: string, resource: string, code: number): (seconds: number) => void {
+    return this.#requests.counting(verb, resource, code);
   }
 
   streamStarted(verb: string, resource: string): () => void {

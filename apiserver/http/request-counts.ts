@@ -23,15 +23,21 @@ export class RequestCounts {
 
   /** @param verb and `resource` are never anything that a client makes up */
   add(verb: string, resource: string, code: number, seconds: number): void {
+    count(this.#seriesOf(verb, resource, code), seconds);
+  }
+
+  /** `add` for many of the same kind. */
+  counting(verb: string, resource: string, code: number): (seconds: number) => void {
+    let series: Series | undefined;
+    // A series appears with its first request.
+    return (seconds) => count((series ??= this.#seriesOf(verb, resource, code)), seconds);
+  }
+
+  #seriesOf(verb: string, resource: string, code: number): Series {
     const key = `${verb} ${resource} ${code}`;
     let series = this.#series.get(key);
     if (!series) this.#series.set(key, (series = this.#newSeries(verb, resource, code)));
-    series.count++;
-    const { latency } = series;
-    latency.sum += seconds;
-    let bucket = 0;
-    while (bucket < bucketBounds.length && seconds > bucketBounds[bucket]!) bucket++;
-    latency.buckets[bucket]!++;
+    return series;
   }
 
   /** @see https://prometheus.io/docs/instrumenting/exposition_formats/ */
@@ -54,4 +60,13 @@ export class RequestCounts {
     if (!latency) this.#latencies.set(labels, (latency = { labels, buckets: Array.from({ length: bucketBounds.length + 1 }, () => 0), sum: 0 }));
     return { labels: `${labels},code="${code}"`, latency, count: 0 };
   }
+}
+
+function count(series: Series, seconds: number): void {
+  series.count++;
+  const { latency } = series;
+  latency.sum += seconds;
+  let bucket = 0;
+  while (bucket < bucketBounds.length && seconds > bucketBounds[bucket]!) bucket++;
+  latency.buckets[bucket]!++;
 }
