@@ -7,7 +7,7 @@ import { taskKind } from '../../api/task.js';
 import { podContainerName, podKind } from '../../api/pod.js';
 import { namespaceKind } from '../../api/namespace.js';
 import { nodeKind } from '../../api/node.js';
-import { bulkPaths, type BulkOutcome, type BulkResult } from '../../api/protocol.js';
+import { bulkPaths, type BulkOutcome, type BulkResult, type PresenceResponse } from '../../api/protocol.js';
 import type { Attributes } from '../resources/authorization.js';
 import type { BulkService } from '../resources/bulk-service.js';
 import type { Evictor } from '../resources/eviction.js';
@@ -40,6 +40,7 @@ export class OwnEndpoints {
   readonly #options: OwnEndpointsOptions;
   readonly #bulk: ReadonlyMap<string, Run>;
   readonly #evictions: Evictions;
+  #lastAnswer: { answer: PresenceResponse; text: string } | undefined;
 
   constructor(options: OwnEndpointsOptions) {
     this.#options = options;
@@ -175,7 +176,7 @@ export class OwnEndpoints {
           run: async (asked) => jsonReply(200, await this.#options.presence.present(name, await readValue(asked))),
           runNow: (body, headers) => {
             const answer = this.#options.presence.renewNow(name, decodeBody(body, headers['content-type']));
-            return answer && `${JSON.stringify(answer)}\n`;
+            return answer && this.#textOf(answer);
           },
         };
       case `/${nodeKind.plural}/tunnel`:
@@ -188,6 +189,12 @@ export class OwnEndpoints {
       default:
         return undefined;
     }
+  }
+
+  /** Thousands of agents get the same answer. */
+  #textOf(answer: PresenceResponse): string {
+    if (this.#lastAnswer?.answer !== answer) this.#lastAnswer = { answer, text: `${JSON.stringify(answer)}\n` };
+    return this.#lastAnswer.text;
   }
 
   /** Body v1 Namespace, of which spec.finalizers counts. */

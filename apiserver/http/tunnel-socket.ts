@@ -44,8 +44,12 @@ export class TunnelSocket implements MessageChannel {
   readonly #reader: WebSocketReader;
   #onMessage: (message: Buffer) => void = () => undefined;
   #isEnding = false;
-  #isCorked = false;
-  readonly #uncork: () => void;
+  /** Said since the last flush, and not yet written: nearly always it is one message, which then needs no corking. */
+  #first: Buffer | undefined;
+  #more: Buffer[] = [];
+  #unwrittenBytes = 0;
+  #isReading = false;
+  readonly #flush: () => void;
   // What goes over it in both directions shows both sides that it lives; only a silent one is pinged.
   #heard = true;
   #said = false;
@@ -66,10 +70,7 @@ export class TunnelSocket implements MessageChannel {
         close: () => this.#end(normal),
       },
     });
-    this.#uncork = () => {
-      this.#isCorked = false;
-      socket.uncork();
-    };
+    this.#flush = () => this.#writeOut();
     // As it may have been told to give up on a silent connection while it spoke HTTP.
     socket.setTimeout(0);
     socket.setNoDelay(true);
@@ -80,17 +81,21 @@ export class TunnelSocket implements MessageChannel {
   }
 
   get bufferedBytes(): number {
-    return this.#socket.writableLength;
+    return this.#socket.writableLength + this.#unwrittenBytes;
   }
 
   /** What arrived along with the handshake comes by here, too. */
   read(chunk: Buffer): void {
     if (this.#isEnding) return;
+    this.#isReading = true;
     try {
       this.#reader.take(chunk);
     } catch (error) {
       if (!(error instanceof WebSocketProtocolError)) throw error;
       this.#end(error.code);
+    } finally {
+      this.#isReading = false;
+      this.#writeOut();
     }
   }
 
@@ -133,6 +138,7 @@ export class TunnelSocket implements MessageChannel {
     why.writeUInt16BE(code, 0);
     this.#write(webSocketOpcodes.close, withHeadroom(why));
     this.#isEnding = true;
+    this.#writeOut();
     // It has two looks' time for that.
     this.#heard = false;
     this.#answered = true;
@@ -160,14 +166,32 @@ export class TunnelSocket implements MessageChannel {
       message.writeUInt32BE(length, 6);
     }
     message[start] = 0x80 | opcode;
-    // What is said in one turn goes out together: the end of a stream with its last bytes.
-    if (!this.#isCorked) {
-      this.#isCorked = true;
-      this.#socket.cork();
-      process.nextTick(this.#uncork);
+    // What is said in one turn, or in answer to what arrived together, goes out together: the end of a stream with its last bytes.
+    const frame = start === 0 ? message : message.subarray(start);
+    this.#unwrittenBytes += frame.length;
+    if (this.#first) return void this.#more.push(frame);
+    this.#first = frame;
+    if (!this.#isReading) process.nextTick(this.#flush);
+  }
+
+  #writeOut(): void {
+    const first = this.#first;
+    if (!first) return;
+    this.#first = undefined;
+    this.#unwrittenBytes = 0;
+    const socket = this.#socket;
+    const more = this.#more;
+    if (more.length > 0) this.#more = [];
+    if (!socket.writable) return;
+    if (more.length === 0) {
+      socket.write(first);
+    } else {
+      socket.cork();
+      socket.write(first);
+      for (const frame of more) socket.write(frame);
+      socket.uncork();
     }
-    this.#socket.write(start === 0 ? message : message.subarray(start));
-    if (this.#socket.writableLength > unreadBytesMax) this.#socket.pause();
+    if (socket.writableLength > unreadBytesMax) socket.pause();
   }
 }
 

@@ -84,6 +84,7 @@ export class PresenceService {
   readonly #options: PresenceServiceOptions;
   readonly #ttlMs: number;
   readonly #heard = new Map<string, Heard>();
+  #lastRenewed: { ttlMs: number; agents: number; response: PresenceResponse } | undefined;
 
   constructor(options: PresenceServiceOptions) {
     this.#options = options;
@@ -122,7 +123,14 @@ export class PresenceService {
       known.loadAtMs = known.atMs;
     }
     if (known.kept?.revision !== lease.revision) known.kept = { revision: lease.revision, ttlMs: this.#lastsMs(lease.object as Lease) };
-    return this.#response(true, known.kept.ttlMs);
+    return this.#renewed(known.kept.ttlMs);
+  }
+
+  /** The same object for the same answer, so that it need not be made text again. */
+  #renewed(ttlMs: number): PresenceResponse {
+    const agents = this.#heard.size;
+    if (this.#lastRenewed?.ttlMs !== ttlMs || this.#lastRenewed.agents !== agents) this.#lastRenewed = { ttlMs, agents, response: this.#response(true, ttlMs) };
+    return this.#lastRenewed.response;
   }
 
   #response(present: boolean, ttlMs: number): PresenceResponse {
