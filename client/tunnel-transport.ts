@@ -22,8 +22,11 @@ export interface TunnelTransportOptions {
   timeoutMs?: number;
 }
 
-/** The tunnel that is being dialled is waited for so long: it is cheaper than a connection beside it. */
-const dialMsMax = 1_000;
+/**
+ * The tunnel that is being dialled is waited for so long: it is cheaper than a connection beside it, most of all for a server that is so busy with
+ * new connections that it takes seconds. Presence does not wait for it (agent/presence-ways.ts).
+ */
+const dialMsMax = 5_000;
 const unsentBytesMax = 64 * 1024;
 
 export class TunnelTransport implements Transport {

@@ -1,6 +1,7 @@
 // server.ts: the one file of the API server that listens. TLS always, also on loopback: clients send their credentials to
 // https only, and an open port that runs commands would be everybody's.
 
+import { constants } from 'node:crypto';
 import { once } from 'node:events';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer, type Server } from 'node:https';
@@ -71,6 +72,8 @@ export class HttpsServer {
         // Who has no certificate of ours gets a Status, not a broken handshake.
         rejectUnauthorized: false,
         minVersion: 'TLSv1.2',
+        // Making them takes a quarter of the time of a handshake, and those who come by the thousand show their certificate each time.
+        secureOptions: constants.SSL_OP_NO_TICKET,
         ALPNProtocols: ['http/1.1'],
         keepAliveTimeout: keepAliveMs,
         handshakeTimeout: arrivalMs,
