@@ -2,8 +2,8 @@
 //
 // The directory of one attempt, which outlives agent and process:
 //
-//   run         who runs it (wrapper.ts); created exclusively, so an attempt runs at most once
-//   exit        what the wrapper's shell had to say (whether a signal ended the command), and last the exit code
+//   run         who runs it (wrapper.ts); created exclusively, so an attempt runs at most once. Below that what the wrapper's
+//               shell had to say (whether a signal ended the command), and last the exit code
 //   output.log  standard output and error of the command; log-store.ts keeps it bounded
 //   work/       working directory, when the task names none
 
@@ -47,25 +47,9 @@ export class AttemptFiles {
     return path;
   }
 
-  /** Descriptors for the wrapper's standard output and error; the caller closes them. */
-  openOutputs(): { output: number; shell: number; close(): void } {
-    const flags = constants.O_CREAT | constants.O_APPEND | constants.O_WRONLY;
-    const output = openSync(this.outputPath, flags, 0o600);
-    let shell: number;
-    try {
-      shell = openSync(join(this.dir, 'exit'), flags, 0o600);
-    } catch (error) {
-      closeSync(output);
-      throw error;
-    }
-    return {
-      output,
-      shell,
-      close() {
-        closeSync(output);
-        closeSync(shell);
-      },
-    };
+  /** A descriptor for the command's output; the caller closes it. */
+  openOutput(): number {
+    return openSync(this.outputPath, constants.O_CREAT | constants.O_APPEND | constants.O_WRONLY, 0o600);
   }
 
   /** Sees to it that no wrapper will ever run this attempt. @returns false when one has claimed it already */
@@ -91,13 +75,18 @@ export class AttemptFiles {
     const text = readText(path);
     if (text === 'nobody\n') return 'nobody';
     const run = text === undefined ? undefined : parseRun(text);
-    return run && { ...run, startTicks: run.startTicks ?? startTicksOf(run.pid, basename(this.dir)), startedAt: statSync(path).mtimeMs };
+    return run && { ...run, startTicks: run.startTicks ?? startTicksOf(run.pid, basename(this.dir)), startedAt: run.startedAt ?? statSync(path).mtimeMs };
   }
 
   /** The exit code with the signal that the shell saw, once the command has ended. */
   readExit(): { exitCode: number; signal?: string; finishedAt: number } | undefined {
-    const path = join(this.dir, 'exit');
-    const match = /^((?:.*\n)*)(\d+)\n$/.exec(readText(path) ?? '');
+    // A wrapper that an agent of an earlier version started writes its last words into `exit`.
+    return this.#exitIn('run', /^.+\n((?:.*\n)*)(\d+)\n$/) ?? this.#exitIn('exit', /^((?:.*\n)*)(\d+)\n$/);
+  }
+
+  #exitIn(name: string, pattern: RegExp): { exitCode: number; signal?: string; finishedAt: number } | undefined {
+    const path = join(this.dir, name);
+    const match = pattern.exec(readText(path) ?? '');
     if (!match) return undefined;
     const exitCode = Number(match[2]);
     const signal = exitCode > 128 && match[1] ? signalName(exitCode - 128) : undefined;
@@ -106,7 +95,7 @@ export class AttemptFiles {
 
   /** All that the wrapper's shell had to say. */
   readShellWords(): string {
-    return readText(join(this.dir, 'exit'))?.trim() ?? '';
+    return (readText(join(this.dir, 'run')) ?? '').split('\n').slice(1).join('\n').trim();
   }
 }
 

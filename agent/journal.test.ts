@@ -11,6 +11,9 @@ const start = (number: number, parts: Partial<AttemptStart> = {}): AttemptStart 
 const keyOf = (number: number): string => attemptKey(start(number));
 const exit = { exitCode: 3, oomKilled: false, finishedAt: 5 };
 
+/** Without the room ahead of them. */
+const linesOf = (path: string): string => readFileSync(path, 'utf8').replace(/\0+$/, '');
+
 describe('Journal', () => {
   let directory: string;
   let path: string;
@@ -43,7 +46,7 @@ describe('Journal', () => {
     }
     journal.close();
     Journal.open(path).close();
-    expect(statSync(path).size).toBe(0);
+    expect(linesOf(path)).toBe('');
     expect(statSync(path).mode & 0o777).toBe(0o600);
   });
 
@@ -51,7 +54,7 @@ describe('Journal', () => {
     const journal = Journal.open(path);
     await journal.start(start(1));
     journal.close();
-    writeFileSync(path, Buffer.concat([readFileSync(path), Buffer.from('deadbeef {"fact":"sta')]));
+    writeFileSync(path, linesOf(path) + 'deadbeef {"fact":"sta' + '\0'.repeat(100));
     const again = Journal.open(path);
     await again.start(start(2));
     again.close();
@@ -69,8 +72,25 @@ describe('Journal', () => {
     }
     await journal.start(start(9_999));
     journal.done(keyOf(9_999));
-    expect(statSync(path).size).toBeLessThan(10_000 * 100);
+    expect(linesOf(path).length).toBeLessThan(10_000 * 100);
     journal.close();
+  });
+
+  it('does not grow with each line, and goes on when there is no room left ahead', async () => {
+    const journal = Journal.open(path);
+    await journal.start(start(1));
+    const { size } = statSync(path);
+    let number = 2;
+    for (; linesOf(path).length < size; number++) {
+      expect(statSync(path).size).toBe(size);
+      void journal.start(start(number, { name: 'n'.repeat(20_000) }));
+    }
+    await journal.start(start(number));
+    expect(statSync(path).size).toBeGreaterThan(size);
+    journal.close();
+    const again = Journal.open(path);
+    expect(again.attempts.size).toBe(number);
+    again.close();
   });
 });
 

@@ -9,6 +9,10 @@
 // it can only be the tail that was being written when the power went. Starts are synced before they count, many with
 // one fdatasync; the rest is written at once and may be lost with the machine, when the files of the attempt (exit code,
 // boot id) tell the same. Opening reads what is there and writes a new file with only what still matters.
+//
+// The file is as long as its next lines will make it, filled with zeros: where a line only replaces zeros, syncing it is one write of data.
+// A file that grows would make the file system commit, with each sync, all that was created and removed meanwhile, and hold up everybody who
+// creates and removes.
 
 import { closeSync, fdatasync, fsyncSync, ftruncateSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
@@ -43,12 +47,19 @@ export interface AttemptRecord {
   end?: RecordedEnd;
 }
 
+/** Zeros written ahead of the lines, and their size, bytes. */
+const aheadBytes = 256 * 1024;
+const zeros = Buffer.alloc(aheadBytes);
+
 export class Journal {
   readonly #path: string;
   #fd: number;
   readonly #live: Map<string, AttemptRecord>;
   #lines: number;
+  /** Of the lines. */
   #bytes = 0;
+  /** Of the file: lines and zeros. */
+  #room = 0;
   #syncing = false;
   #waiting: { resolve(): void; reject(error: Error): void }[] = [];
 
@@ -103,13 +114,16 @@ export class Journal {
   #append(fact: JournalFact): void {
     const line = Buffer.from(encode(fact));
     try {
+      if (this.#bytes + line.length > this.#room) this.#room = this.#bytes + writeSync(this.#fd, zeros, 0, aheadBytes, this.#bytes);
       if (writeSync(this.#fd, line, 0, line.length, this.#bytes) !== line.length) throw new Error(`${this.#path}: no room for a line; free disk space`);
     } catch (error) {
       // A torn line would hide every later one from replay.
       ftruncateSync(this.#fd, this.#bytes);
+      this.#room = this.#bytes;
       throw error;
     }
     this.#bytes += line.length;
+    this.#room = Math.max(this.#room, this.#bytes);
     this.#lines++;
     apply(this.#live, fact);
   }
@@ -134,12 +148,14 @@ export class Journal {
     const fd = openSync(fresh, 'w', 0o600);
     const facts = factsOf(this.#live);
     const text = Buffer.from(facts.map(encode).join(''));
-    if (writeSync(fd, text) !== text.length) throw new Error(`${fresh}: no room for the journal; free disk space`);
+    const whole = Buffer.concat([text, zeros]);
+    if (writeSync(fd, whole) !== whole.length) throw new Error(`${fresh}: no room for the journal; free disk space`);
     fsyncSync(fd);
     renameSync(fresh, this.#path);
     syncDirectory(dirname(this.#path));
     this.#lines = facts.length;
     this.#bytes = text.length;
+    this.#room = whole.length;
     return fd;
   }
 }

@@ -182,7 +182,7 @@ export class LogStore implements Service {
   #measure(key: string, timed = true): { endedAt: number; bytes: number } {
     let bytes = 0;
     let endedAt = 0;
-    for (const name of timed ? ['output.log', 'output.1', 'times', 'exit'] : ['output.log', 'output.1', 'exit']) {
+    for (const name of timed ? ['output.log', 'output.1', 'times', 'run'] : ['output.log', 'output.1', 'run']) {
       const stat = statSync(join(this.#attemptsDir, key, name), { throwIfNoEntry: false });
       bytes += (stat?.blocks ?? 0) * 512;
       endedAt = Math.max(endedAt, stat?.mtimeMs ?? 0);
@@ -231,7 +231,7 @@ async function removeTree(dir: string): Promise<void> {
 /** What most attempts leave, without a search. @returns false when there is more */
 function removeSmall(dir: string): boolean {
   try {
-    for (const name of ['run', 'exit', 'output.log']) unlinkSync(join(dir, name));
+    for (const name of ['run', 'output.log']) unlinkSync(join(dir, name));
     try {
       rmdirSync(join(dir, 'work'));
     } catch (error) {

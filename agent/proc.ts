@@ -61,22 +61,28 @@ export function allPids(): number[] {
   return readdirSync('/proc').filter((name) => /^\d+$/.test(name)).map(Number);
 }
 
-/** What a wrapper wrote into its `run` file. */
+/** What a wrapper wrote first into its `run` file. */
 export interface RunRecord {
   pid: number;
   /** Absent where the process is told by its arguments. */
   startTicks?: string;
   bootId: string;
+  /** Milliseconds since the epoch; absent where only the file's own time tells. */
+  startedAt?: number;
 }
 
-/** A pid and the boot id, or a line of /proc/PID/stat and the boot id. Undefined while the file is being written. */
+/**
+ * Its first line: a pid, the boot id and when it was started; a pid and the boot id; or a line of /proc/PID/stat and the boot id.
+ * Undefined while it is being written.
+ */
 export function parseRun(text: string): RunRecord | undefined {
-  if (!text.endsWith('\n')) return undefined;
-  const bootId = text.trimEnd().split(' ').at(-1)!;
-  const short = /^(\d+) \S+\n$/.exec(text);
-  if (short) return { pid: Number(short[1]), bootId };
-  const stat = parseStat(text.trimEnd());
-  return stat && { pid: stat.pid, startTicks: stat.startTicks, bootId };
+  const end = text.indexOf('\n');
+  if (end < 0) return undefined;
+  const words = text.slice(0, end).split(' ');
+  if (words.length === 2) return { pid: Number(words[0]), bootId: words[1]! };
+  if (words.length === 3) return { pid: Number(words[0]), bootId: words[1]!, startedAt: Number(words[2]) };
+  const stat = parseStat(text.slice(0, end));
+  return stat && { pid: stat.pid, startTicks: stat.startTicks, bootId: words.at(-1)! };
 }
 
 /** The start of the process with this pid if its second argument ends with this name in a directory, else ''. */

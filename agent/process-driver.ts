@@ -4,10 +4,10 @@
 // end is recorded); this file starts wrappers and finds them again.
 //
 //   start    make directory and cgroup → put it under guard → spawn the wrapper (own session, output straight to a file)
-//   end      wrapper gone → read `exit` → read what the cgroup counted → kill what is left → remove the cgroup
-//   recover  `exit` written → ended; the wrapper named in `run` alive → watch it; otherwise it vanished, or never ran
+//   end      wrapper gone → read `run` → read what the cgroup counted → kill what is left → remove the cgroup
+//   recover  `run` complete → ended; the wrapper named in `run` alive → watch it; otherwise it vanished, or never ran
 
-import { existsSync, mkdirSync, rmdirSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, mkdirSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { sleep, type Clock } from '../lib/clock.js';
 import type { Logger } from '../lib/log.js';
@@ -178,21 +178,22 @@ export class ProcessDriver implements Driver {
   }
 
   async #spawn(spec: StartSpec, files: AttemptFiles, command: { argv: string[]; cwd: string }, group: AttemptGroup | undefined): Promise<Launched> {
-    const outputs = files.openOutputs();
+    const output = files.openOutput();
     let input: ReturnType<typeof openStdin> | undefined;
     try {
       if (spec.stdin) input = openStdin(files.dir);
       const fence = spec.fenced ? this.#options.watchdog.deadlineFile : '';
       return await (this.#options.launcher ?? nodeLauncher).launch({
         file: shellFor(spec.env),
-        args: [input ? this.#inputWrapperPath : this.#wrapperPath, files.dir, group?.killFile ?? '', fence, (this.#bootId ??= readBootId()), ...(group?.procsFiles ?? []), '--', ...command.argv],
+        args: [input ? this.#inputWrapperPath : this.#wrapperPath, files.dir, group?.killFile ?? '', fence, `${(this.#bootId ??= readBootId())} ${this.#options.clock.now()}`, ...(group?.procsFiles ?? []), '--', ...command.argv],
         env: spec.env,
         cwd: command.cwd,
-        stdio: [input?.command ?? 'ignore', outputs.output, outputs.shell, ...(input?.keeper ?? [])],
+        // Until it has claimed the attempt, what the shell says of itself is all that will be in the task's log.
+        stdio: [input?.command ?? 'ignore', output, output, ...(input?.keeper ?? [])],
       });
     } finally {
       input?.close();
-      outputs.close();
+      closeSync(output);
     }
   }
 }

@@ -5,23 +5,23 @@
 //
 // The wrapper starts one attempt and writes down how it ended:
 //
-//   join the cgroups → claim the attempt (create `run`, which must not exist) → look at the fence → run the command in the
-//   foreground → complete `exit` → kill whatever the command left behind, itself included
+//   claim the attempt (create `run`, which must not exist) → join the cgroups → look at the fence → run the command in the
+//   foreground → complete `run` → kill whatever the command left behind, itself included
 //
 // - `run` is created exclusively, by the wrapper or by an agent that recovers the attempt and wants it never to run:
 //   whoever is first decides, so an attempt runs at most once, whatever was killed when.
-// - It says there which process it is by its pid and the boot. That it still is this process is seen by its arguments, of
+// - It says there which process it is by its pid and the boot, and when it was asked for. That it still is this process is seen by its arguments, of
 //   which the second names the attempt: its start time would do too, but reading it costs the shell a system call per letter.
 // - A signal to the whole process group reaches the wrapper too: its traps do nothing, so that it lives to see the
 //   command end, and the command itself starts with default actions.
-// - Its standard error is `exit`. The shell says there when the command was ended by a signal; exit code 137 without such
+// - From then on its standard error is `run`. The shell says there when the command was ended by a signal; exit code 137 without such
 //   a word before it is an exit code like any other. Hence the subshell: the redirection must not be the shell's own. Shells
 //   are silent about SIGINT and SIGPIPE, which therefore read as exit codes 130 and 141.
-// - `exit` is complete when its last line is a number. One file for both, because creating files is what costs.
+// - `run` is complete when its last line, after the first, is a number. One file for all, because creating files is what costs.
 //
 // Its variables have names that no task uses, since the shell would hand changed values on to the command.
 
-/** sh wrapper.sh ATTEMPT_DIR KILL_FILE|"" DEADLINE_FILE|"" BOOT_ID PROCS_FILE… -- COMMAND ARG… */
+/** sh wrapper.sh ATTEMPT_DIR KILL_FILE|"" DEADLINE_FILE|"" "BOOT_ID MS_SINCE_EPOCH" PROCS_FILE… -- COMMAND ARG… */
 export const wrapperScript = wrapper('');
 
 /** The same for commands that take input; stdin.ts tells how. Whoever sees the input end also sees that nobody reads `stdin-end` any more. */
@@ -33,14 +33,15 @@ function wrapper(beforeCommand: string): string {
   return `trap : HUP INT QUIT USR1 USR2 PIPE ALRM TERM
 __taskplane_dir=$1 __taskplane_kill=$2 __taskplane_fence=$3 __taskplane_boot=$4
 shift 4
+set -C
+exec 2>"$__taskplane_dir/run" || exit 125
+set +C
+echo "$$ $__taskplane_boot" >&2 || exit 125
 while [ "$1" != -- ]; do
   echo $$ >"$1" || exit 125
   shift
 done
 shift
-set -C
-echo "$$ $__taskplane_boot" >"$__taskplane_dir/run" || exit 125
-set +C
 if [ -n "$__taskplane_fence" ]; then
   __taskplane_deadline=0
   read -r __taskplane_deadline <"$__taskplane_fence"
