@@ -2,9 +2,10 @@
 //
 // Read, plan, write if unchanged, again on conflict: the one way in which stored objects change.
 //
-// The first plan is made on the cache's copy, which may be behind. A plan that leads to a write needs no more care: the
-// store's guard finds out. One that refuses or changes nothing is believed only once the store has confirmed that its
-// input was the newest, else a client could be told about a past that it has itself changed.
+// The first plan is made on the cache's copy, or on what this server has written since, either of which may be behind. A
+// plan that leads to a write needs no more care: the store's guard finds out. One that refuses or changes nothing is
+// believed only once the store has confirmed that its input was the newest, else a client could be told about a past that
+// it has itself changed.
 
 import { ApiError, conflict, modifiedMessage, notFound } from '../../api/errors.js';
 import type { KindDefinition } from '../../api/kind.js';
@@ -81,7 +82,7 @@ export class Mutator {
 
   /** What nearly always happens, with as few promises as that takes: the cache has the object, the plan writes, nobody was faster. */
   #attempt(target: MutationTarget, plan: Plan, dryRun: boolean, slot: Slot): Promise<Mutated> {
-    const current = newer(this.#cache.get(target.key), slot.newest);
+    const current = newer(this.#cache.newest(target.key), slot.newest);
     if (!current || dryRun) return this.#attempts(target, plan, dryRun, slot, { current });
     const step = tried(plan, current);
     if (step instanceof ApiError || step.do === 'nothing') return this.#attempts(target, plan, dryRun, slot, { current, step });

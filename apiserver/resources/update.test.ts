@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import type { ApiError } from '../../api/errors.js';
 import type { KindDefinition } from '../../api/kind.js';
 import type { KubeObject } from '../../api/meta.js';
@@ -79,6 +79,19 @@ describe('update and patch', () => {
     expect((await patch(merge, { metadata: { labels: { x: '1' } } })).metadata.labels).toEqual({ x: '1' });
     await cluster.letCacheGo();
     expect((await cluster.getTask('a')).metadata.labels).toEqual({ x: '1' });
+  });
+
+  it('goes on from what it has written itself, where the cache is behind: no write is tried in vain', async () => {
+    await cluster.createTask('a');
+    await cluster.cache.fresh();
+    cluster.holdCache();
+    const tried = jest.spyOn(cluster.store, 'write');
+    for (const x of ['1', '2', '3']) expect((await patch(merge, { metadata: { labels: { x } } })).metadata.labels).toEqual({ x });
+    expect(tried).toHaveBeenCalledTimes(3);
+    await cluster.letCacheGo();
+    expect((await cluster.getTask('a')).metadata.labels).toEqual({ x: '3' });
+    await patch(merge, { metadata: { labels: { x: '4' } } });
+    expect(tried).toHaveBeenCalledTimes(4);
   });
 
   it('finds an object that the cache does not know yet, and none that is not there', async () => {

@@ -77,6 +77,8 @@ export class WatchCache implements Service {
   readonly #building = new Map<string, { readonly value: string; readonly object: KubeObject }>();
   /** Entries of our own acknowledged writes whose event has not come back yet, by revision. */
   readonly #own = new Map<number, Entry>();
+  /** The newest of them by key. */
+  readonly #ownByKey = new Map<string, Entry>();
 
   constructor(options: WatchCacheOptions) {
     this.#options = options;
@@ -132,6 +134,14 @@ export class WatchCache implements Service {
 
   get(key: string): Entry | undefined {
     return this.#entries.get(key);
+  }
+
+  /**
+   * As `get`, or newer: what a write through this cache has put, from when it is acknowledged. It may have been replaced or
+   * deleted since by others: for who makes the next write of it, whose guard finds that out.
+   */
+  newest(key: string): Entry | undefined {
+    return this.#ownByKey.get(key) ?? this.#entries.get(key);
   }
 
   /**
@@ -197,9 +207,15 @@ export class WatchCache implements Service {
       const outcome = await this.#store.write(write);
       if (!outcome.ok) return { ok: false, current: outcome.current && this.#entryOf(outcome.current) };
       const { revision } = outcome;
-      if (write.op === 'delete') return { ok: true, revision, entry: undefined };
+      if (write.op === 'delete') {
+        this.#ownByKey.delete(write.key);
+        return { ok: true, revision, entry: undefined };
+      }
       const entry = this.#entryOf({ key: write.key, value: write.value, revision }, object);
-      if (revision > this.#revision) this.#own.set(revision, entry);
+      if (revision > this.#revision) {
+        this.#own.set(revision, entry);
+        this.#ownByKey.set(write.key, entry);
+      }
       return { ok: true, revision, entry };
     } finally {
       if (building && this.#building.get(write.key) === building) this.#building.delete(write.key);
@@ -247,10 +263,15 @@ export class WatchCache implements Service {
   /** The entry of what the store says: our own write's, where it is one. */
   #entryToPut({ key, value, revision }: Stored): Entry {
     const own = this.#own.get(revision);
-    if (own) this.#own.delete(revision);
+    if (own) this.#forgetOwn(own);
     const building = own ? undefined : this.#building.get(key);
     const object = building?.value === value ? withRevision(building.object, revision) : undefined;
     return own ?? new Entry(key, value, revision, object, this.#memory);
+  }
+
+  #forgetOwn(own: Entry): void {
+    this.#own.delete(own.revision);
+    if (this.#ownByKey.get(own.key) === own) this.#ownByKey.delete(own.key);
   }
 
   #delete(key: string, revision: number): CacheChange | undefined {
@@ -281,7 +302,7 @@ export class WatchCache implements Service {
     this.#entries = entries;
     this.#revision = revision;
     this.#window.reset(revision);
-    for (const own of this.#own.keys()) if (own <= revision) this.#own.delete(own);
+    for (const own of this.#own.values()) if (own.revision <= revision) this.#forgetOwn(own);
     for (const subscriber of this.#subscribers.all()) if (subscriber.after > from) this.#end(subscriber, new GoneError(subscriber.after, revision));
     this.#tell(told, from);
     this.#waiters.resolveUpTo(revision);
