@@ -7,7 +7,13 @@
 import type { Clock } from '../lib/clock.js';
 import { Turns } from '../lib/turns.js';
 
-export type InformerChange<T> = { type: 'added' | 'modified' | 'deleted'; object: T; previous?: T };
+export type InformerChange<T> = {
+  type: 'added' | 'modified' | 'deleted';
+  object: T;
+  previous?: T;
+  /** objectKey(object), where the teller has it at hand: a reader that looks the object up saves making it, and its hash, once more. */
+  key?: string;
+};
 
 export type ChangeHandler<T> = (changes: readonly InformerChange<T>[]) => void;
 

@@ -14,13 +14,12 @@ export class IndexBy<T extends KubeObject> {
   /** @param valueOf what an object is found under, by itself alone; undefined for an object that is not in the index */
   constructor(informer: Informer<T>, valueOf: (object: T) => string | undefined) {
     informer.onChanges((changes) => {
-      for (const { type, object, previous } of changes) {
+      for (const { type, object, previous, key = objectKey(object) } of changes) {
         // What it was found under is read from what it was: nothing is kept beside the index.
         const known = type === 'deleted' ? (previous ?? object) : previous;
         const before = known && valueOf(known);
         const after = type === 'deleted' ? undefined : valueOf(object);
         if (before === after && type !== 'added') continue;
-        const key = objectKey(object);
         if (before !== undefined) this.#remove(before, key);
         if (after !== undefined) this.#add(after, key);
       }

@@ -46,8 +46,12 @@ export interface InformerOptions<T extends KubeObject> {
    * found by the server's index where the selector has one. Needs a server that knows sendInitialEvents.
    */
   streamList?: boolean;
-  /** What is kept of an object (apiVersion, kind and metadata at least), where its readers do not need all. Default: all. */
-  keep?(object: T): T;
+  /**
+   * What is kept of an object (apiVersion, kind and metadata at least), where its readers do not need all. Default: all.
+   * @param object nobody else's: it may be changed
+   * @param previous what was kept of it before
+   */
+  keep?(object: T, previous: T | undefined): T;
   /** Whether objects are frozen, so that a careless write fails at its own line. Default: in tests. */
   freeze?: boolean;
 }
@@ -171,7 +175,7 @@ export class Informer<T extends KubeObject> implements Service {
     do {
       const page = await client.list(kind, { namespace, labelSelector, fieldSelector, limit: pageItemsMax, ...(metadataOnly ? { metadataOnly } : {}), ...(omitManagedFields ? { omitManagedFields } : {}), ...(token ? { continue: token } : {}) });
       if (signal.aborted) return;
-      for (const object of page.items) found.set(objectKey(object), this.#own(object));
+      for (const object of page.items) this.#collectOne(found, object);
       // All pages tell of the same revision, the first one's.
       resourceVersion ??= page.metadata.resourceVersion;
       token = page.metadata.continue || undefined;
@@ -188,7 +192,7 @@ export class Informer<T extends KubeObject> implements Service {
     const changes: InformerChange<T>[] = [];
     for (const [key, previous] of this.#objects) {
       const object = found.get(key);
-      if (object?.metadata.uid !== previous.metadata.uid) changes.push({ type: 'deleted', object: previous });
+      if (object?.metadata.uid !== previous.metadata.uid) changes.push({ type: 'deleted', object: previous, key });
     }
     for (const [key, object] of found) {
       const previous = this.#objects.get(key);
@@ -197,9 +201,9 @@ export class Informer<T extends KubeObject> implements Service {
           found.set(key, previous);
           continue;
         }
-        changes.push({ type: 'modified', object, previous });
+        changes.push({ type: 'modified', object, previous, key });
       } else {
-        changes.push({ type: 'added', object });
+        changes.push({ type: 'added', object, key });
       }
     }
     this.#objects = found;
@@ -255,7 +259,7 @@ export class Informer<T extends KubeObject> implements Service {
   /** Takes objects of a list that comes as a stream. @returns what follows it, when it has ended */
   #collect(listed: Map<string, T>, batch: readonly WatchEvent<T>[]): readonly WatchEvent<T>[] | undefined {
     for (const [index, { type, object }] of batch.entries()) {
-      if (type === 'ADDED') listed.set(objectKey(object), this.#own(object));
+      if (type === 'ADDED') this.#collectOne(listed, object);
       if (type !== 'BOOKMARK' || object.metadata.annotations?.[initialEventsEnd] !== 'true') continue;
       this.#resourceVersion = object.metadata.resourceVersion;
       this.#replace(listed);
@@ -279,25 +283,25 @@ export class Informer<T extends KubeObject> implements Service {
         this.#advance(version);
         continue;
       }
-      const object = this.#own(received);
-      const key = objectKey(object);
+      const key = objectKey(received);
       const previous = this.#objects.get(key);
+      const object = this.#own(received, previous);
       if (type === 'DELETED') {
         this.#advance(version);
         if (!previous || isOlder(version, previous.metadata.resourceVersion)) continue;
         this.#objects.delete(key);
-        changes.push({ type: 'deleted', object, previous });
+        changes.push({ type: 'deleted', object, previous, key });
         continue;
       }
       if (!isOlder(this.#resourceVersion, version)) continue;
       this.#advance(version);
       this.#objects.set(key, object);
       if (!previous) {
-        changes.push({ type: 'added', object });
+        changes.push({ type: 'added', object, key });
       } else if (previous.metadata.uid === object.metadata.uid) {
-        changes.push({ type: 'modified', object, previous });
+        changes.push({ type: 'modified', object, previous, key });
       } else {
-        changes.push({ type: 'deleted', object: previous }, { type: 'added', object });
+        changes.push({ type: 'deleted', object: previous, key }, { type: 'added', object, key });
       }
     }
     this.#feed.tell(changes);
@@ -307,9 +311,14 @@ export class Informer<T extends KubeObject> implements Service {
     if (version !== undefined && isOlder(this.#resourceVersion, version)) this.#resourceVersion = version;
   }
 
+  #collectOne(found: Map<string, T>, received: T): void {
+    const key = objectKey(received);
+    found.set(key, this.#own(received, this.#objects.get(key)));
+  }
+
   /** What is kept of a received object. */
-  #own(object: T): T {
-    const kept = this.#options.keep ? this.#options.keep(object) : object;
+  #own(object: T, previous: T | undefined): T {
+    const kept = this.#options.keep ? this.#options.keep(object, previous) : object;
     return this.#freeze ? deepFreeze(kept) : kept;
   }
 }

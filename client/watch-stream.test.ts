@@ -58,6 +58,17 @@ describe('watch stream', () => {
     expect(error).toBeInstanceOf(Error);
   });
 
+  it.each(['{"type":"ADDED"', '1,2', '],['])('gives what comes before and throws for a line %s among others', async (line) => {
+    const { events, error } = await read(chunks(`${event('ADDED', 'a')}${line}\n${event('ADDED', 'b')}`));
+    expect(events.map(({ object }) => object.metadata.name)).toEqual(['a']);
+    expect(error).toBeInstanceOf(TransportError);
+  });
+
+  it('passes over empty lines among others', async () => {
+    const { events, error } = await read(chunks(`${event('ADDED', 'a')}\n${event('ADDED', 'b')}`));
+    expect([events.length, error]).toEqual([2, undefined]);
+  });
+
   it('passes over empty lines', async () => {
     expect(await read(chunks('\n\r\n', event('ADDED', 'a'), '\n'))).toMatchObject({ events: [{ type: 'ADDED' }] });
   });

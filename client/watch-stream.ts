@@ -16,6 +16,9 @@ export interface WatchEvent<T> {
 const lineBytesMax = 16 * 1024 * 1024;
 
 const newline = 10;
+const comma = 44;
+const openingBracket = 91;
+const closingBracket = 93;
 
 /**
  * @throws ApiError for an ERROR event (410 Expired among them)
@@ -25,33 +28,20 @@ export async function* watchBatches<T extends KubeObject>(chunks: AsyncIterable<
   let partial: Buffer[] = [];
   let partialBytes = 0;
   for await (const chunk of chunks) {
-    let start = 0;
-    const batch: WatchEvent<T>[] = [];
-    let failure: unknown;
-    for (let end = chunk.indexOf(newline); end >= 0; end = chunk.indexOf(newline, start)) {
-      let line: string;
-      if (partialBytes > 0) {
-        line = Buffer.concat([...partial, chunk.subarray(start, end)]).toString('utf8');
-        partial = [];
-        partialBytes = 0;
-      } else {
-        line = chunk.toString('utf8', start, end);
-      }
-      start = end + 1;
-      if (line.trim() === '') continue;
-      try {
-        batch.push(parseEvent<T>(line));
-      } catch (error) {
-        failure = error;
-        break;
-      }
+    const end = chunk.lastIndexOf(newline);
+    if (end >= 0) {
+      const complete = chunk.subarray(0, end);
+      const lines = partialBytes > 0 ? Buffer.concat([...partial, complete]) : complete;
+      partial = [];
+      partialBytes = 0;
+      const { batch, failure } = parseLines<T>(lines);
+      // What came before the bad line did happen: the reader takes it and resumes after it.
+      if (batch.length > 0) yield batch;
+      if (failure) throw failure;
     }
-    // What came before the bad line did happen: the reader takes it and resumes after it.
-    if (batch.length > 0) yield batch;
-    if (failure) throw failure;
-    if (start < chunk.length) {
-      partial.push(chunk.subarray(start));
-      partialBytes += chunk.length - start;
+    if (end + 1 < chunk.length) {
+      partial.push(end < 0 ? chunk : chunk.subarray(end + 1));
+      partialBytes += chunk.length - end - 1;
       if (partialBytes > lineBytesMax) throw new TransportError(`the server sent a watch event of more than ${lineBytesMax} bytes`);
     }
   }
@@ -60,13 +50,53 @@ export async function* watchBatches<T extends KubeObject>(chunks: AsyncIterable<
   }
 }
 
-function parseEvent<T>(line: string): WatchEvent<T> {
-  let event: { type?: unknown; object?: unknown } | null;
+/** @param lines whole ones, without the newline of the last */
+function parseLines<T>(lines: Buffer): { batch: WatchEvent<T>[]; failure?: unknown } {
+  const batch: WatchEvent<T>[] = [];
   try {
-    event = JSON.parse(line) as typeof event;
+    const together = parseTogether(lines);
+    if (together) for (const each of together) batch.push(eventOf<T>(each));
+    else for (const line of lines.toString('utf8').split('\n')) if (line.trim() !== '') batch.push(eventOf<T>(parse(line)));
+  } catch (failure) {
+    return { batch, failure };
+  }
+  return { batch };
+}
+
+/**
+ * All lines as one array: the parser knows the shape of an object from the one before it, which saves a fifth. A newline within a JSON text
+ * can only stand between two tokens, never in a string. Undefined when there is but one line, or one that is no JSON by itself: which
+ * one it is, only line by line can tell.
+ */
+function parseTogether(lines: Buffer): unknown[] | undefined {
+  if (!lines.includes(newline)) return undefined;
+  const text = Buffer.allocUnsafe(lines.length + 2);
+  text[0] = openingBracket;
+  lines.copy(text, 1);
+  text[text.length - 1] = closingBracket;
+  let count = 1;
+  for (let at = text.indexOf(newline); at >= 0; at = text.indexOf(newline, at + 1)) {
+    text[at] = comma;
+    count++;
+  }
+  try {
+    const all = JSON.parse(text.toString('utf8')) as unknown[];
+    return all.length === count ? all : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function parse(line: string): unknown {
+  try {
+    return JSON.parse(line);
   } catch (cause) {
     throw new TransportError('the server sent a watch event that is not JSON', { cause });
   }
+}
+
+function eventOf<T>(parsed: unknown): WatchEvent<T> {
+  const event = parsed as { type?: unknown; object?: unknown } | null;
   const { type, object } = event ?? {};
   if (typeof object !== 'object' || object === null) throw new TransportError('the server sent a watch event without an object');
   switch (type) {
@@ -74,7 +104,7 @@ function parseEvent<T>(line: string): WatchEvent<T> {
     case 'MODIFIED':
     case 'DELETED':
     case 'BOOKMARK':
-      return { type, object: object as T };
+      return event as WatchEvent<T>;
     case 'ERROR': {
       const status = object as Partial<Status>;
       throw ApiError.fromStatus(status, status.code ?? 500);

@@ -30,6 +30,7 @@ import { NamespaceCleaner } from './namespace/controller.js';
 import { NodeLifecycle } from './node-lifecycle/controller.js';
 import { TaskDeadline } from './task-deadline/controller.js';
 import { TaskTtl } from './task-ttl/controller.js';
+import { tasksByNode } from './tasks-by-node.js';
 
 const clock = new SystemClock();
 const random = new SystemRandom();
@@ -110,7 +111,7 @@ describe('node lifecycle', () => {
     nodes = inform(nodeKind);
     const leases = inform(leaseKind);
     const recorder = start(new EventRecorder({ client, component: 'node-lifecycle', clock, logger }));
-    start(new NodeLifecycle({ client, tasks, nodes, leases, recorder, clock, random, logger }));
+    start(new NodeLifecycle({ client, tasks, tasksByNode: tasksByNode(tasks), nodes, leases, recorder, clock, random, logger }));
     await Promise.all([tasks.synced, nodes.synced, leases.synced]);
   };
   const ready = (name: string): string | undefined => findCondition(nodes.get(name)?.status?.conditions, 'Ready')?.status;

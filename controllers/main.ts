@@ -7,7 +7,7 @@ import { customResourceDefinitionKind, type CustomResourceDefinition } from '../
 import { eventKind } from '../api/event.js';
 import { eventV1Kind } from '../api/event-v1.js';
 import type { KindDefinition } from '../api/kind.js';
-import { leaseKind } from '../api/lease.js';
+import { leaseKind, type Lease } from '../api/lease.js';
 import type { KubeObject } from '../api/meta.js';
 import { namespaceKind } from '../api/namespace.js';
 import { nodeKind } from '../api/node.js';
@@ -28,15 +28,16 @@ import { EventTtl } from './event-ttl/controller.js';
 import { withoutWords } from './event-ttl/plan.js';
 import { GarbageCollector } from './garbage-collector/controller.js';
 import { HealthServer } from './health-server.js';
+import { keptTask } from './kept-task.js';
 import { DefinedKinds } from './kind-source.js';
-import { MetadataInformers } from './metadata-informers.js';
+import { essentials, MetadataInformers } from './metadata-informers.js';
 import { NamespaceCleaner } from './namespace/controller.js';
 import { NodeLifecycle } from './node-lifecycle/controller.js';
 import { Scheduler } from './scheduler/scheduler.js';
 import { TaintEviction } from './taint-eviction/controller.js';
 import { TaskDeadline } from './task-deadline/controller.js';
 import { TaskTtl } from './task-ttl/controller.js';
-import { withoutFinishedWork } from './task-ttl/plan.js';
+import { tasksByNode } from './tasks-by-node.js';
 
 export interface ControllersOptions {
   transport: Transport;
@@ -95,9 +96,9 @@ type Informers = ReturnType<typeof makeInformers>;
 function makeInformers(context: { client: ApiClient; clock: Clock; random: Random; logger: Logger }) {
   const common = { ...context, omitManagedFields: true, streamList: true };
   return {
-    tasks: new Informer({ ...common, kind: taskKind, fieldSelector: unsettledSelector, keep: withoutFinishedWork }),
+    tasks: new Informer({ ...common, kind: taskKind, fieldSelector: unsettledSelector, keep: keptTask }),
     nodes: new Informer({ ...common, kind: nodeKind }),
-    leases: new Informer({ ...common, kind: leaseKind }),
+    leases: new Informer({ ...common, kind: leaseKind, keep: withoutHolder }),
     namespaces: new Informer({ ...common, kind: namespaceKind }),
     events: new Informer({ ...common, kind: eventKind, keep: withoutWords }),
     definitions: new Informer({ ...common, kind: customResourceDefinitionKind, keep: withoutSchemas }),
@@ -120,6 +121,8 @@ function makeControllers(options: ControllersOptions, client: ApiClient, informe
   const { clock, random, logger, schedulerOptions } = options;
   const { tasks, nodes, leases, namespaces, events, definitions } = informers;
   const common = { client, clock, random, logger };
+  // Before those that read it, so that it is up to date when they are told.
+  const byNode = tasksByNode(tasks);
   const recorders = {
     scheduler: new EventRecorder({ client, component: 'scheduler', clock, logger }),
     nodes: new EventRecorder({ client, component: 'node-lifecycle', clock, logger }),
@@ -130,8 +133,8 @@ function makeControllers(options: ControllersOptions, client: ApiClient, informe
   return [
     ...Object.values(recorders),
     new Scheduler({ ...common, tasks, nodes, recorder: recorders.scheduler, ...(options.leaderElect ? { caughtUp: (signal) => caughtUp({ ...common, informers: [tasks, nodes] }, signal) } : {}), ...schedulerOptions }),
-    new NodeLifecycle({ ...common, tasks, nodes, leases, recorder: recorders.nodes }),
-    new TaintEviction({ ...common, tasks, nodes, recorder: recorders.taints }),
+    new NodeLifecycle({ ...common, tasks, tasksByNode: byNode, nodes, leases, recorder: recorders.nodes }),
+    new TaintEviction({ ...common, tasks, tasksByNode: byNode, nodes, recorder: recorders.taints }),
     new TaskDeadline({ ...common, tasks, recorder: recorders.tasks }),
     new TaskTtl({ ...common, tasks }),
     new EventTtl({ ...common, events }),
@@ -150,6 +153,11 @@ function gauges(informers: Informers, leading: boolean): Record<string, number> 
     taskplane_controllers_known_leases: leases.size,
     taskplane_controllers_known_events: events.size,
   };
+}
+
+/** That there is one is all that anyone here wants of a lease; leader election reads its own. */
+function withoutHolder(lease: Lease): Lease {
+  return { ...essentials(lease), spec: {} } as Lease;
 }
 
 /** Which kinds there are is all that anyone here wants of definitions. */

@@ -14,7 +14,7 @@ import { isReady, nodeKind, type Node } from '../../api/node.js';
 import { holdsRoom, taskKind, type Task } from '../../api/task.js';
 import type { ApiClient } from '../../client/api-client.js';
 import type { EventRecorder } from '../../client/event-recorder.js';
-import { IndexBy } from '../../client/index-by.js';
+import type { IndexBy } from '../../client/index-by.js';
 import type { Informer, InformerChange } from '../../client/informer.js';
 import { ReconcileLoop } from '../../client/reconcile-loop.js';
 import type { Clock } from '../../lib/clock.js';
@@ -28,6 +28,8 @@ import { planLostTask, planNode, type NodePlan } from './plan.js';
 export interface NodeLifecycleOptions {
   client: ApiClient;
   tasks: Informer<Task>;
+  /** See tasksByNode. */
+  tasksByNode: Pick<IndexBy<Task>, 'get' | 'values'>;
   nodes: Informer<Node>;
   leases: Informer<Lease>;
   recorder: EventRecorder;
@@ -45,7 +47,8 @@ export class NodeLifecycle implements Service {
   readonly name = 'node lifecycle';
   readonly #options: NodeLifecycleOptions;
   readonly #loop: ReconcileLoop;
-  readonly #tasksByNode: IndexBy<Task>;
+  /** Nodes whose agents are present as far as we were told: every change of a task asks. */
+  readonly #present = new Set<string>();
   /** Nodes that said Ready lately, and until when (monotonic) their announcement is waited for. */
   readonly #announcing = new Map<string, number>();
 
@@ -53,17 +56,16 @@ export class NodeLifecycle implements Service {
     this.#options = options;
     const { clock, random, logger, tasks, nodes, leases } = options;
     this.#loop = new ReconcileLoop({ name: this.name, reconcile: (key) => this.#reconcile(key), concurrency: nodesAtOnce, clock, random, logger });
-    this.#tasksByNode = new IndexBy(tasks, (task) => (holdsRoom(task) ? task.status?.nodeName : undefined));
     leases.onChanges((changes) => this.#leasesChanged(changes));
     nodes.onChanges((changes) => this.#nodesChanged(changes));
     tasks.onChanges((changes) => this.#tasksChanged(changes));
   }
 
   async run(signal: AbortSignal): Promise<void> {
-    const { tasks, nodes, leases } = this.#options;
+    const { tasks, tasksByNode, nodes, leases } = this.#options;
     if (!(await allSynced([tasks, nodes, leases], signal))) return;
     // Nodes whose tasks outlived them have no event of their own.
-    for (const nodeName of this.#tasksByNode.values()) this.#loop.enqueue(nodeName);
+    for (const nodeName of tasksByNode.values()) this.#loop.enqueue(nodeName);
     await this.#loop.run(signal);
   }
 
@@ -71,7 +73,10 @@ export class NodeLifecycle implements Service {
     for (const { type, object } of changes) {
       const { namespace, name = '' } = object.metadata;
       if (namespace !== presenceNamespace) continue;
-      if (type === 'deleted') this.#announcing.delete(name);
+      if (type === 'deleted') {
+        this.#announcing.delete(name);
+        this.#present.delete(name);
+      } else this.#present.add(name);
       // Renewals are no changes: only coming and going matters.
       if (type !== 'modified') this.#loop.enqueue(name);
     }
@@ -100,7 +105,7 @@ export class NodeLifecycle implements Service {
   #tasksChanged(changes: readonly InformerChange<Task>[]): void {
     for (const { type, object } of changes) {
       const nodeName = object.status?.nodeName;
-      if (type !== 'deleted' && nodeName && holdsRoom(object) && !this.#seemsPresent(nodeName)) this.#loop.enqueue(nodeName);
+      if (type !== 'deleted' && nodeName && holdsRoom(object) && !this.#present.has(nodeName)) this.#loop.enqueue(nodeName);
     }
   }
 
@@ -109,7 +114,7 @@ export class NodeLifecycle implements Service {
   }
 
   async #reconcile(nodeName: string): Promise<void | { againAfterMs: number }> {
-    const { clock, nodes } = this.#options;
+    const { clock, nodes, tasksByNode } = this.#options;
     const node = nodes.get(nodeName);
     if (this.#seemsPresent(nodeName)) {
       this.#announcing.delete(nodeName);
@@ -121,7 +126,7 @@ export class NodeLifecycle implements Service {
     const waitMs = (this.#announcing.get(nodeName) ?? 0) - clock.monotonic();
     if (waitMs > 0) return { againAfterMs: waitMs };
     this.#announcing.delete(nodeName);
-    const lost = [...this.#tasksByNode.get(nodeName)];
+    const lost = [...tasksByNode.get(nodeName)];
     const plan = node ? planNode(node, false, clock.now()) : {};
     if (lost.length === 0 && !plan.conditions && !plan.taints) return;
     if (await this.#isPresent(nodeName)) return;

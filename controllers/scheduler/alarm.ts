@@ -6,6 +6,9 @@ export class Alarm {
   readonly #clock: Clock;
   #rung = false;
   #waiting: Deferred<void> | undefined;
+  /** Whose abort wakes, from the first wait with it on: a listener per wait would cost more than the wait. */
+  #signal: AbortSignal | undefined;
+  readonly #wake = (): void => this.#waiting?.resolve();
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -23,15 +26,20 @@ export class Alarm {
   async wait(signal: AbortSignal, atMs = Infinity): Promise<void> {
     if (!this.#rung && !signal.aborted) {
       const waiting = (this.#waiting = new Deferred<void>());
-      const wake = (): void => waiting.resolve();
-      const timer: Timer | undefined = atMs === Infinity ? undefined : this.#clock.timer(Math.max(0, atMs - this.#clock.monotonic()), wake);
-      signal.addEventListener('abort', wake, { once: true });
+      this.#follow(signal);
+      const timer: Timer | undefined = atMs === Infinity ? undefined : this.#clock.timer(Math.max(0, atMs - this.#clock.monotonic()), this.#wake);
       await waiting.promise;
-      signal.removeEventListener('abort', wake);
       timer?.cancel();
       this.#waiting = undefined;
     }
     this.#rung = false;
+  }
+
+  #follow(signal: AbortSignal): void {
+    if (this.#signal === signal) return;
+    this.#signal?.removeEventListener('abort', this.#wake);
+    this.#signal = signal;
+    signal.addEventListener('abort', this.#wake, { once: true });
   }
 }
 

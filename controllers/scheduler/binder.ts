@@ -98,8 +98,8 @@ export class Binder {
   #isStillRight(entry: Entry): boolean {
     const { core } = this.#options;
     if (!core.isAssumed(entry)) return false;
-    const slot = core.snapshot.slotOf(entry.nodeName);
-    const node = slot === undefined ? undefined : core.snapshot.nodeAt(slot);
+    // The slot is its node's for as long as something holds room there.
+    const node = core.snapshot.nodeAt(entry.slot);
     if (node && allows(entry.demand.constraints, node)) return true;
     if (this.#unsure.has(entry)) this.#drop([entry]);
     else core.requeue(entry);

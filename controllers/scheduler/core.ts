@@ -90,8 +90,7 @@ export class SchedulerCore {
   }
 
   /** A task as it is now. */
-  setTask(task: Task): void {
-    const key = objectKey(task);
+  setTask(task: Task, key: string = objectKey(task)): void {
     let entry = this.#entries.get(key);
     if (entry && entry.uid !== task.metadata.uid) {
       this.#forget(entry);

@@ -36,12 +36,12 @@ export class Intake {
     this.#firstTasks = this.#tasks.values();
     this.#nodes.onChanges((changes) => {
       if (!this.#isOpen) return;
-      for (const change of changes) this.#nodeKeys.add(objectKey(change.object));
+      for (const { object, key = objectKey(object) } of changes) this.#nodeKeys.add(key);
       this.#changed();
     });
     this.#tasks.onChanges((changes) => {
       if (!this.#isOpen) return;
-      for (const change of changes) this.#taskKeys.add(objectKey(change.object));
+      for (const { object, key = objectKey(object) } of changes) this.#taskKeys.add(key);
       this.#changed();
     });
   }
@@ -107,7 +107,7 @@ export class Intake {
 
   #tellTask(core: SchedulerCore, key: string): void {
     const task = this.#tasks.get(key);
-    if (task) core.setTask(task);
+    if (task) core.setTask(task, key);
     else core.removeTask(key);
   }
 }

@@ -15,6 +15,7 @@ import { FakeClock } from '../../lib/fake-clock.js';
 import { silentLogger as logger } from '../../lib/log.js';
 import { SystemRandom } from '../../lib/random.js';
 import type { Service } from '../../lib/service.js';
+import { tasksByNode } from '../tasks-by-node.js';
 import { TaintEviction } from './controller.js';
 
 const clock = new SystemClock();
@@ -75,7 +76,7 @@ describe('TaintEviction', () => {
     const [tasks, nodes] = [inform(taskKind), inform(nodeKind)];
     const recorder = start(new EventRecorder({ client, component: 'taint-eviction-controller', clock, logger }));
     const evicted = (name: string): boolean => tasks.get(`default/${name}`)?.status?.eviction !== undefined;
-    const begin = (signal?: AbortSignal) => start(new TaintEviction({ client, tasks, nodes, recorder, clock: fake, random, logger }), signal);
+    const begin = (signal?: AbortSignal) => start(new TaintEviction({ client, tasks, tasksByNode: tasksByNode(tasks), nodes, recorder, clock: fake, random, logger }), signal);
     return { tasks, nodes, evicted, begin };
   };
 
@@ -148,7 +149,7 @@ describe('TaintEviction', () => {
     } as unknown as Informer<Task>;
     tell = (changes) => handlers.forEach((handler) => handler(changes));
     const recorder = start(new EventRecorder({ client, component: 'taint-eviction-controller', clock, logger }));
-    start(new TaintEviction({ client, tasks, nodes, recorder, clock: fake, random, logger }));
+    start(new TaintEviction({ client, tasks, tasksByNode: tasksByNode(tasks), nodes, recorder, clock: fake, random, logger }));
     await fake.advance(1_000);
     copies.set('default/back', back);
     tell([{ type: 'modified', object: back, previous: left }]);

@@ -11,7 +11,7 @@ import { evicted } from '../../api/task-status.js';
 import { taskKind, type Task } from '../../api/task.js';
 import type { ApiClient } from '../../client/api-client.js';
 import type { EventRecorder } from '../../client/event-recorder.js';
-import { IndexBy } from '../../client/index-by.js';
+import type { IndexBy } from '../../client/index-by.js';
 import type { Informer, InformerChange } from '../../client/informer.js';
 import { ReconcileLoop } from '../../client/reconcile-loop.js';
 import type { Clock } from '../../lib/clock.js';
@@ -25,6 +25,8 @@ import { departure, mayLeave, noExecuteTaints, taintText, type Departure } from 
 export interface TaintEvictionOptions {
   client: ApiClient;
   tasks: Informer<Task>;
+  /** See tasksByNode. */
+  tasksByNode: Pick<IndexBy<Task>, 'get'>;
   nodes: Informer<Node>;
   recorder: EventRecorder;
   clock: Clock;
@@ -41,13 +43,11 @@ export class TaintEviction implements Service {
   readonly name = 'taint eviction';
   readonly #options: TaintEvictionOptions;
   readonly #loop: ReconcileLoop;
-  readonly #tasksByNode: IndexBy<Task>;
 
   constructor(options: TaintEvictionOptions) {
     this.#options = options;
     const { clock, random, logger, tasks, nodes } = options;
     this.#loop = new ReconcileLoop({ name: this.name, reconcile: (key) => this.#reconcile(key), concurrency: nodesAtOnce, clock, random, logger });
-    this.#tasksByNode = new IndexBy(tasks, (task) => (mayLeave(task) ? task.status?.nodeName : undefined));
     nodes.onChanges((changes) => this.#nodesChanged(changes));
     tasks.onChanges((changes) => this.#tasksChanged(changes));
   }
@@ -75,15 +75,15 @@ export class TaintEviction implements Service {
   }
 
   async #reconcile(nodeName: string): Promise<void | { againAfterMs: number }> {
-    const { clock, tasks, nodes, logger } = this.#options;
+    const { clock, tasks, tasksByNode, nodes, logger } = this.#options;
     const taints = noExecuteTaints(nodes.get(nodeName));
     if (taints.length === 0) return;
     const now = clock.now();
     const due: { task: Task; why: Departure }[] = [];
     let next = Infinity;
-    for (const key of this.#tasksByNode.get(nodeName)) {
+    for (const key of tasksByNode.get(nodeName)) {
       const task = tasks.get(key);
-      const why = task && departure(task, taints, now);
+      const why = task && mayLeave(task) && departure(task, taints, now);
       if (!task || !why) continue;
       if (why.at <= now) due.push({ task, why });
       else next = Math.min(next, why.at);
