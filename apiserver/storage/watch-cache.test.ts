@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import type { KubeObject } from '../../api/meta.js';
-import { SystemClock } from '../../lib/clock.js';
+import { SystemClock, type Clock } from '../../lib/clock.js';
 import { Deferred } from '../../lib/deferred.js';
 import { silentLogger } from '../../lib/log.js';
 import { SeededRandom } from '../../lib/random.js';
@@ -85,7 +85,7 @@ class Recorder implements CacheSink {
   }
 }
 
-async function withCache(items: readonly Change[], test: (cache: WatchCache, store: ScriptedStore) => Promise<void>, options: { windowChanges?: number } = {}): Promise<void> {
+async function withCache(items: readonly Change[], test: (cache: WatchCache, store: ScriptedStore) => Promise<void>, options: { windowChanges?: number; clock?: Clock } = {}): Promise<void> {
   const store = new ScriptedStore();
   store.page = { items: items.map(stored), revision: Math.max(1, ...items.map(({ revision }) => revision)), next: undefined };
   const cache = new WatchCache({ store, indexes: [byNode], clock: new SystemClock(), random: new SeededRandom(1), log: silentLogger, ...options });
@@ -119,6 +119,32 @@ describe('WatchCache', () => {
       expect(second).toMatchObject({ revision: 6, next: keyOf('t3'), remaining: 1 });
       expect(cache.list(tasks).items.map(({ key }) => key)).toEqual(['t0', 't1', 't1x', 't3', 't4'].map(keyOf));
     }));
+
+  it('takes many changes over turns of the event loop; what it shows in between is true at its revision', () => {
+    // A millisecond goes by with every look at the clock.
+    let ms = 0;
+    const clock = Object.assign(new SystemClock(), { monotonic: () => ms++ });
+    return withCache(
+      [put('a', 1)],
+      async (cache, store) => {
+        const all = new Recorder();
+        cache.subscribe({ prefix: tasks }, all);
+        store.send(range(100).map((n) => put(`t${pad(n)}`, n + 2)), [gone('a', 102)]);
+        await cache.reached(2);
+        const reached = cache.revision;
+        expect(reached).toBeLessThan(101);
+        expect(cache.list(tasks)).toMatchObject({ revision: reached, items: { length: reached } });
+        const late = new Recorder();
+        cache.subscribe({ prefix: tasks }, late);
+        await cache.reached(102);
+        const told = [...range(100).map((n) => `put t${pad(n)} ${n + 2}`), 'delete a 102 of 1'];
+        expect(all.told).toEqual(told);
+        expect(all.batches.length).toBeGreaterThan(2);
+        expect(late.told).toEqual(told.slice(reached - 1));
+      },
+      { clock },
+    );
+  });
 
   it('tells a subscriber what it missed and what comes, in one step', () =>
     withCache([put('a', 5)], async (cache, store) => {

@@ -62,6 +62,11 @@ export type CacheOutcome =
   | { readonly ok: true; readonly revision: number; readonly entry: Entry | undefined }
   | { readonly ok: false; readonly current: Entry | undefined };
 
+/** How long changes are taken in one turn of the event loop, milliseconds: to tell them takes three times as long, mostly in the sockets. */
+const sliceMs = 1;
+/** How many are taken between two looks at the clock. */
+const sliceSteps = 16;
+
 export class WatchCache implements Service {
   readonly name = 'watch-cache';
   readonly #options: WatchCacheOptions;
@@ -119,7 +124,7 @@ export class WatchCache implements Service {
         this.#ready.resolve();
         for await (const changes of this.#store.watch(rootPrefix, this.#revision, signal)) {
           failures = 0;
-          this.#apply(changes);
+          for (let at = this.#apply(changes, 0); at < changes.length && !signal.aborted; at = this.#apply(changes, at)) await turn();
         }
       } catch (error) {
         mustList ||= error instanceof GoneError;
@@ -239,10 +244,15 @@ export class WatchCache implements Service {
     return replaced;
   }
 
-  #apply(changes: readonly Change[]): void {
+  /** Takes changes from `start` on until they are many for one turn of the event loop, and tells them. Answers where the others begin. */
+  #apply(changes: readonly Change[], start: number): number {
+    const { clock } = this.#options;
+    const end = clock.monotonic() + sliceMs;
     const from = this.#revision;
     const told: CacheChange[] = [];
-    for (const change of changes) {
+    let at = start;
+    while (at < changes.length && (at === start || at % sliceSteps > 0 || clock.monotonic() < end)) {
+      const change = changes[at++]!;
       if (change.revision <= this.#revision) continue;
       this.#revision = change.revision;
       const applied = change.type === 'put' ? this.#put(change) : this.#delete(change.key, change.revision);
@@ -252,6 +262,7 @@ export class WatchCache implements Service {
     }
     this.#tell(told, from);
     this.#waiters.resolveUpTo(this.#revision);
+    return at;
   }
 
   #put(stored: Stored): CacheChange {
@@ -324,4 +335,9 @@ export class WatchCache implements Service {
     this.#subscribers.remove(subscriber);
     subscriber.sink.gone(error);
   }
+}
+
+/** Lets everything else that is ready go first. */
+function turn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
 }
