@@ -5,7 +5,7 @@
 //
 // The wrapper starts one attempt and writes down how it ended:
 //
-//   claim the attempt (create `run`, which must not exist) → join the cgroups → look at the fence → run the command in the
+//   join the cgroups → claim the attempt (create `run`, which must not exist) → look at the fence → run the command in the
 //   foreground → complete `run` → kill whatever the command left behind, itself included
 //
 // - `run` is created exclusively, by the wrapper or by an agent that recovers the attempt and wants it never to run:
@@ -33,15 +33,15 @@ function wrapper(beforeCommand: string): string {
   return `trap : HUP INT QUIT USR1 USR2 PIPE ALRM TERM
 __taskplane_dir=$1 __taskplane_kill=$2 __taskplane_fence=$3 __taskplane_boot=$4
 shift 4
-set -C
-exec 2>"$__taskplane_dir/run" || exit 125
-set +C
-echo "$$ $__taskplane_boot" >&2 || exit 125
 while [ "$1" != -- ]; do
   echo $$ >"$1" || exit 125
   shift
 done
 shift
+set -C
+exec 2>"$__taskplane_dir/run" || exit 125
+set +C
+echo "$$ $__taskplane_boot" >&2 || exit 125
 if [ -n "$__taskplane_fence" ]; then
   __taskplane_deadline=0
   read -r __taskplane_deadline <"$__taskplane_fence"
