@@ -66,6 +66,8 @@ export type CacheOutcome =
 const sliceMs = 1;
 /** How many are taken between two looks at the clock. */
 const sliceSteps = 16;
+/** So much of what is known to wait is taken in one turn at least, however long it takes: the cache must not stay behind for as long as the load lasts. */
+const sliceShareMin = 1 / 4;
 
 export class WatchCache implements Service {
   readonly name = 'watch-cache';
@@ -248,10 +250,11 @@ export class WatchCache implements Service {
   #apply(changes: readonly Change[], start: number): number {
     const { clock } = this.#options;
     const end = clock.monotonic() + sliceMs;
+    const least = start + Math.max(changes.length, this.#own.size) * sliceShareMin;
     const from = this.#revision;
     const told: CacheChange[] = [];
     let at = start;
-    while (at < changes.length && (at === start || at % sliceSteps > 0 || clock.monotonic() < end)) {
+    while (at < changes.length && (at < least || at % sliceSteps > 0 || clock.monotonic() < end)) {
       const change = changes[at++]!;
       if (change.revision <= this.#revision) continue;
       this.#revision = change.revision;
