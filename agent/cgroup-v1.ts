@@ -6,7 +6,7 @@
 
 import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { childGroups, killPid, makeAttemptGroup, makeGroup, readKeyed, readNumber, readPids, removeGroup, tryWrite, type AttemptGroup, type Cgroups, type GroupSettings } from './cgroup.js';
+import { childGroups, killPid, makeAttemptGroup, makeGroup, readKeyed, readNumber, readPids, removeGroup, removeGroupAside, tryWrite, type AttemptGroup, type Cgroups, type GroupSettings } from './cgroup.js';
 import { cpuShares, type CgroupsV2, type GroupV2 } from './cgroup-v2.js';
 import type { Usage } from './driver.js';
 
@@ -40,13 +40,15 @@ export class CgroupsV1 implements Cgroups {
     this.problem = missing.length > 0 ? `limits of ${missing.join(' and ')} are not enforced: no such cgroup hierarchy can be written` : undefined;
   }
 
-  create(key: string, { limits, requests }: GroupSettings): AttemptGroup {
+  async create(key: string, { limits, requests }: GroupSettings): Promise<AttemptGroup> {
     const needless = new Set<Controller>();
     // The cpu group only changes anything for tasks that say something about cpu.
     if (limits.cpuMilli === undefined && requests.cpuMilli === undefined) needless.add('cpu');
     if (this.#countedByUnified) needless.add('cpuacct');
     const dirs = this.#dirs(key, needless);
-    for (const dir of new Set(dirs.values())) makeAttemptGroup(dir);
+    const unified = this.#unified?.create(key, { limits: {}, requests: {} });
+    // All of them, so that nothing is still being made when it is said that one was refused.
+    for (const made of await Promise.allSettled([...[...new Set(dirs.values())].map(makeAttemptGroup), unified])) if (made.status === 'rejected') throw made.reason;
     const memory = dirs.get('memory');
     if (memory && limits.memoryBytes !== undefined) {
       if (!tryWrite(join(memory, 'memory.limit_in_bytes'), String(limits.memoryBytes))) throw new Error(`the kernel refuses a memory limit of ${limits.memoryBytes} bytes`);
@@ -60,7 +62,7 @@ export class CgroupsV1 implements Cgroups {
       }
       if (requests.cpuMilli !== undefined) tryWrite(join(cpu, 'cpu.shares'), String(cpuShares(requests.cpuMilli)));
     }
-    return new GroupV1(dirs, this.#unified?.create(key, { limits: {}, requests: {} }));
+    return new GroupV1(dirs, await unified);
   }
 
   adopt(key: string): AttemptGroup {
@@ -136,6 +138,11 @@ class GroupV1 implements AttemptGroup {
     return (this.unified?.remove() ?? true) && removed.every(Boolean);
   }
 
+  async removeAside(): Promise<boolean> {
+    const removed = await Promise.all([...[...new Set(this.dirs.values())].map(removeGroupAside), this.unified?.removeAside() ?? true]);
+    return removed.every(Boolean);
+  }
+
   child(name: string): AttemptGroup | undefined {
     if (this.unified) return this.#part(this.unified.child(name));
     const freezer = this.dirs.get('freezer');
@@ -163,6 +170,7 @@ class GroupV1 implements AttemptGroup {
       usageInAll: () => own.usageInAll(),
       oomKilled: () => own.oomKilled(),
       remove: () => own.remove(),
+      removeAside: () => own.removeAside(),
       child: () => undefined,
       makeChild: () => undefined,
     };

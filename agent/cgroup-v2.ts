@@ -2,7 +2,7 @@
 
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { childGroups, helperGroup, killPid, makeAttemptGroup, makeGroup, readKeyed, readNumber, readPids, removeGroup, tryRead, tryWrite, type AttemptGroup, type Cgroups, type GroupSettings } from './cgroup.js';
+import { childGroups, helperGroup, killPid, makeAttemptGroup, makeGroup, readKeyed, readNumber, readPids, removeGroup, removeGroupAside, tryRead, tryWrite, type AttemptGroup, type Cgroups, type GroupSettings } from './cgroup.js';
 import type { Usage } from './driver.js';
 
 const controllersWanted = ['memory', 'cpu'] as const;
@@ -40,9 +40,9 @@ export class CgroupsV2 implements Cgroups {
     return cpuSecondsOf(this.#node) !== undefined;
   }
 
-  create(key: string, { limits, requests }: GroupSettings): GroupV2 {
+  async create(key: string, { limits, requests }: GroupSettings): Promise<GroupV2> {
     const group = new GroupV2(join(this.#node, key));
-    makeAttemptGroup(group.path);
+    await makeAttemptGroup(group.path);
     if (this.controllers.has('memory') && limits.memoryBytes !== undefined) {
       if (!tryWrite(join(group.path, 'memory.max'), String(limits.memoryBytes))) throw new Error(`the kernel refuses a memory limit of ${limits.memoryBytes} bytes`);
       tryWrite(join(group.path, 'memory.swap.max'), '0');
@@ -118,6 +118,10 @@ export class GroupV2 implements AttemptGroup {
 
   remove(): boolean {
     return removeGroup(this.path);
+  }
+
+  removeAside(): Promise<boolean> {
+    return removeGroupAside(this.path);
   }
 
   #memoryBytes(): number | undefined {

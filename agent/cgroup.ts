@@ -6,9 +6,10 @@
 // Groups live under <mount>/taskplane/<node>-<hash>/<attempt key>; below the mount itself where that is writable, so that a
 // service manager that cleans up the agent's own group leaves the tasks alone, else below the agent's own group.
 //
-// All calls are synchronous: these files are kernel memory, and a call costs less than handing it to another thread.
+// Calls are synchronous where they are short: these files are kernel memory, and a call costs less than handing it to another thread. Making and
+// removing the group of an attempt is not short: the kernel does one at a time, and lets them wait for processes that join groups.
 
-import { accessSync, constants, mkdirSync, readFileSync, readdirSync, rmdirSync, writeFileSync } from 'node:fs';
+import { accessSync, constants, mkdir, mkdirSync, readFileSync, readdirSync, rmdir, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Usage } from './driver.js';
 
@@ -32,6 +33,8 @@ export interface AttemptGroup {
   oomKilled(): boolean;
   /** False while something in it still lives (or is a zombie): try again. */
   remove(): boolean;
+  /** The same, on another thread. */
+  removeAside(): Promise<boolean>;
   /**
    * A group inside this one, for processes that must end before the others; the limits of this one hold for them too. Made by
    * `makeChild`. Undefined where the kernel has none that count as part of this one for all purposes.
@@ -46,7 +49,7 @@ export interface Cgroups {
   /** What is not enforced here, in a sentence; undefined when nothing is missing. */
   readonly problem: string | undefined;
   /** Makes the group, or takes the one that is there. @throws Error when the kernel refuses */
-  create(key: string, settings: GroupSettings): AttemptGroup;
+  create(key: string, settings: GroupSettings): Promise<AttemptGroup>;
   /** The group of an earlier agent's attempt; it may be gone, then it is empty. */
   adopt(key: string): AttemptGroup;
   /** Keys of all groups there are. */
@@ -72,16 +75,14 @@ export function makeGroup(path: string): boolean {
   }
 }
 
-/** A group in one that `makeGroup` made, without its costly questions. @throws Error when the kernel refuses */
-export function makeAttemptGroup(path: string): void {
-  try {
-    mkdirSync(path);
-  } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code;
-    if (code === 'EEXIST') return;
-    if (code === 'ENOENT' && makeGroup(path)) return;
-    throw new Error(`cannot make the cgroup ${path}`, { cause: error });
-  }
+/** A group in one that `makeGroup` made, without its costly questions, on another thread. @throws Error when the kernel refuses */
+export function makeAttemptGroup(path: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    mkdir(path, (error) => {
+      if (!error || error.code === 'EEXIST' || (error.code === 'ENOENT' && makeGroup(path))) resolve();
+      else reject(new Error(`cannot make the cgroup ${path}`, { cause: error }));
+    });
+  });
 }
 
 /** @returns whether the kernel took it */
@@ -138,6 +139,13 @@ export function removeGroup(path: string): boolean {
     if (children.length === 0) return false;
     return children.map((child) => removeGroup(join(path, child))).every(Boolean) && removeGroup(path);
   }
+}
+
+/** removeGroup, on another thread where there are no groups inside. */
+export function removeGroupAside(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    rmdir(path, (error) => resolve(!error || removeGroup(path)));
+  });
 }
 
 export function killPid(pid: number, signal: NodeJS.Signals): void {

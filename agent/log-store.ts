@@ -19,6 +19,7 @@ import type { Service } from '../lib/service.js';
 import { attemptKeys } from './attempt-files.js';
 import { busyCodes, parseAttemptKey } from './driver.js';
 import { LogTimes } from './log-times.js';
+import type { SpareDirectories } from './spare-directories.js';
 
 export interface LogKeep {
   /** Bytes kept of one attempt's output; up to twice that, and what is written within a second, may be on disk. @default 10 MiB */
@@ -51,6 +52,7 @@ export class LogStore implements Service {
   readonly #keep: LogKeep;
   readonly #clock: Clock;
   readonly #logger: Logger;
+  readonly #spares: SpareDirectories | undefined;
   readonly #running = new Set<string>();
   /** In the order of their end. */
   readonly #ended = new Map<string, Kept>();
@@ -59,9 +61,11 @@ export class LogStore implements Service {
   #removing: Promise<void> = Promise.resolve();
   #holes = true;
 
-  constructor(options: { dataDir: string; keep?: Partial<LogKeep>; clock: Clock; logger: Logger }) {
+  /** @param options.spares gets the directories that are removed; for attempts in cgroups only */
+  constructor(options: { dataDir: string; keep?: Partial<LogKeep>; spares?: SpareDirectories; clock: Clock; logger: Logger }) {
     this.#attemptsDir = join(options.dataDir, 'attempts');
     this.#keep = { ...defaultLogKeep, ...options.keep };
+    this.#spares = options.spares;
     this.#clock = options.clock;
     this.#logger = options.logger;
     this.times = new LogTimes({ attemptsDir: this.#attemptsDir, clock: options.clock, logger: options.logger });
@@ -207,7 +211,7 @@ export class LogStore implements Service {
     this.#endedBytes -= this.#ended.get(key)?.bytes ?? 0;
     this.#ended.delete(key);
     // One after the other: a burst of short tasks must not flood the disk with removals.
-    this.#removing = this.#removing.then(() => removeTree(join(this.#attemptsDir, key))).catch((error: unknown) => {
+    this.#removing = this.#removing.then(() => removeTree(join(this.#attemptsDir, key), this.#spares)).catch((error: unknown) => {
       this.#logger.warn('cannot remove the directory of an ended attempt; remove it by hand', { attempt: key, error });
     });
   }
@@ -218,10 +222,10 @@ export class LogStore implements Service {
  * still turn into symbolic links while they are being removed: Node would follow those and remove, as root, what they
  * point to. rm (coreutils) does not; it costs a process, so it is left to those.
  */
-async function removeTree(dir: string): Promise<void> {
+async function removeTree(dir: string, spares: SpareDirectories | undefined): Promise<void> {
   const mode = statSync(dir, { throwIfNoEntry: false })?.mode ?? 0;
   if ((mode & passableByOthers) === 0) {
-    if (!removeSmall(dir)) await rm(dir, { recursive: true, force: true });
+    if (!spares?.give(dir) && !removeSmall(dir)) await rm(dir, { recursive: true, force: true });
     return;
   }
   chmodSync(dir, 0o700);

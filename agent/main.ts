@@ -34,6 +34,7 @@ import { NodeRegistration } from './node-status.js';
 import { presenceWays } from './presence-ways.js';
 import { ProcessDriver } from './process-driver.js';
 import { Semaphore } from './semaphore.js';
+import { SpareDirectories } from './spare-directories.js';
 import { sessionsOf } from './streams/sessions.js';
 import { StatusWriter } from './status-writer.js';
 import type { RunnerContext } from './task-runner.js';
@@ -100,10 +101,11 @@ async function runLocked(options: AgentRunOptions, journal: Journal, signal: Abo
   const direct = new ApiClient({ transport: options.transport, clock });
   const tunnelled = options.access || options.dial ? new TunnelTransport({ fallback: options.transport, clock, ...(options.userAgent ? { userAgent: options.userAgent } : {}) }) : undefined;
   const client = tunnelled ? new ApiClient({ transport: tunnelled, clock }) : direct;
-  const { driver, keeper } = options.driver ? { driver: options.driver, keeper: undefined } : processes(options, logger);
+  const spares = new SpareDirectories(dataDir);
+  const { driver, keeper } = options.driver ? { driver: options.driver, keeper: undefined } : processes(options, spares, logger);
   if (driver.isolationProblem) logger.warn(`tasks are isolated by ${driver.isolation}: ${driver.isolationProblem}`);
 
-  const logs = new LogStore({ dataDir, ...(options.logKeep ? { keep: options.logKeep } : {}), clock, logger });
+  const logs = new LogStore({ dataDir, ...(options.logKeep ? { keep: options.logKeep } : {}), ...(driver.isolation.startsWith('cgroup') ? { spares } : {}), clock, logger });
   const registration = new NodeRegistration({
     client,
     nodeName,
@@ -192,12 +194,12 @@ function sessionOf(dataDir: string, random: Random): string {
   }
 }
 
-function processes(options: AgentRunOptions, logger: Logger): { driver: Driver; keeper: FenceKeeper } {
+function processes(options: AgentRunOptions, spares: SpareDirectories, logger: Logger): { driver: Driver; keeper: FenceKeeper } {
   const { dataDir, nodeName, clock } = options;
   const cgroups = detectCgroups(groupNameOf(nodeName, dataDir));
   const watchdog = new Watchdog({ dataDir, cgroups, logger });
   const launcher = options.onChildEnded && new NativeLauncher({ onChildEnded: options.onChildEnded, logger });
-  return { driver: new ProcessDriver({ dataDir, cgroups, watchdog, ...(launcher ? { launcher } : {}), clock, logger }), keeper: watchdog };
+  return { driver: new ProcessDriver({ dataDir, cgroups, watchdog, ...(launcher ? { launcher } : {}), spares, clock, logger }), keeper: watchdog };
 }
 
 function tunnels(options: AgentRunOptions, agent: Agent, logs: LogStore, requests: TunnelTransport | undefined, logger: Logger): Service[] {

@@ -21,6 +21,7 @@ import { nodeLauncher, type Launched, type Launcher } from './launcher.js';
 import { isAlive, readBootId } from './proc.js';
 import { killMarked, ProcessExecution, removeGroupOf } from './process-execution.js';
 import { shellFor } from './shell.js';
+import type { SpareDirectories } from './spare-directories.js';
 import { makeStdin, openStdin } from './stdin.js';
 import { findUser, ownUser, type User } from './users.js';
 import type { Watchdog } from './watchdog.js';
@@ -33,6 +34,8 @@ export interface ProcessDriverOptions {
   watchdog: Watchdog;
   /** @default by Node's own means */
   launcher?: Launcher;
+  /** @default every attempt's directory is made */
+  spares?: SpareDirectories;
   clock: Clock;
   logger: Logger;
 }
@@ -72,16 +75,17 @@ export class ProcessDriver implements Driver {
 
   async start(spec: StartSpec): Promise<Execution> {
     const files = AttemptFiles.under(this.#attemptsDir, spec.key);
-    if (files.claimed) throw new Error(`attempt ${spec.key} was started before`);
     const user = spec.runAsUser === undefined ? this.#own : await findUser(spec.runAsUser);
     const owner = user.uid === this.#own.uid ? undefined : user;
     if (owner && this.#own.uid !== 0) throw new StartError(`cannot run as user ${spec.runAsUser}: the agent runs as ${this.#own.name}, and only root may change users`, 128);
     let group: AttemptGroup | undefined;
+    if (files.claimed) throw new Error(`attempt ${spec.key} was started before`);
     try {
-      files.create(owner);
-      const command = this.#command(spec, files, owner);
+      const spare = !owner && this.#options.spares?.take(files.dir) === true;
+      if (!spare) files.create(owner);
+      const command = this.#command(spec, files, owner, spare);
       if (spec.stdin) await makeStdin(files.dir, owner);
-      group = this.#createGroup(spec);
+      group = await this.#createGroup(spec);
       if (spec.fenced) this.#options.watchdog.guard(spec.key, group, files.dir);
       const child = await this.#spawn(spec, files, command, group);
       return new ProcessExecution({ ...this.#options, shimPath: this.#shimPath, key: spec.key, files, group, child, pid: child.pid, startedAt: this.#options.clock.now() });
@@ -155,9 +159,10 @@ export class ProcessDriver implements Driver {
     return new ProcessExecution({ ...this.#options, shimPath: this.#shimPath, key, files, group, child: undefined, pid: run.pid, startTicks: run.startTicks, startedAt: run.startedAt });
   }
 
-  #command(spec: StartSpec, files: AttemptFiles, owner: User | undefined): { argv: string[]; cwd: string } {
+  /** @param worked whether there is a directory to work in */
+  #command(spec: StartSpec, files: AttemptFiles, owner: User | undefined, worked: boolean): { argv: string[]; cwd: string } {
     if (spec.workingDir !== undefined) checkWorkingDir(spec.workingDir);
-    const cwd = spec.workingDir ?? files.createWork(owner);
+    const cwd = spec.workingDir ?? (worked ? files.workPath : files.createWork(owner));
     return { argv: [...(owner ? setprivArgs(owner) : []), ...this.#program(spec, files, owner, cwd)], cwd };
   }
 
@@ -168,9 +173,9 @@ export class ProcessDriver implements Driver {
     return ['/bin/sh', '-eu', '-c', spec.script, program ?? 'script', ...args];
   }
 
-  #createGroup(spec: StartSpec): AttemptGroup | undefined {
+  async #createGroup(spec: StartSpec): Promise<AttemptGroup | undefined> {
     try {
-      return this.#options.cgroups?.create(spec.key, spec);
+      return await this.#options.cgroups?.create(spec.key, spec);
     } catch (error) {
       this.#options.cgroups?.adopt(spec.key).remove();
       throw new StartError((error as Error).message, 128);

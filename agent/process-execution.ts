@@ -167,7 +167,7 @@ export class ProcessExecution implements Execution {
 export async function removeGroupOf(group: AttemptGroup | undefined, clock: Clock): Promise<boolean> {
   if (!group) return true;
   const startedAt = clock.monotonic();
-  for (let waitMs = 1; !group.remove(); waitMs = Math.min(100, waitMs * 2)) {
+  for (let waitMs = 1; !(await group.removeAside()); waitMs = Math.min(100, waitMs * 2)) {
     if (clock.monotonic() - startedAt > stuckMs) return false;
     group.kill();
     await sleep(clock, waitMs);

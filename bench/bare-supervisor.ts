@@ -14,6 +14,7 @@ import { LogStore } from '../agent/log-store.js';
 import { NativeLauncher } from '../agent/native-launcher.js';
 import { ProcessDriver } from '../agent/process-driver.js';
 import { Semaphore } from '../agent/semaphore.js';
+import { SpareDirectories } from '../agent/spare-directories.js';
 import { startSpecOf } from '../agent/start-spec.js';
 import { ownUser } from '../agent/users.js';
 import { Watchdog } from '../agent/watchdog.js';
@@ -57,9 +58,10 @@ export async function runBareSupervisor({ dataDir, nodeName, tasks }: BareSuperv
     },
     logger,
   });
-  const driver = new ProcessDriver({ dataDir, cgroups, watchdog, launcher, clock, logger });
+  const spares = new SpareDirectories(dataDir);
+  const driver = new ProcessDriver({ dataDir, cgroups, watchdog, launcher, spares, clock, logger });
   const journal = Journal.open(join(dataDir, 'journal'));
-  const logs = new LogStore({ dataDir, clock, logger });
+  const logs = new LogStore({ dataDir, ...(cgroups ? { spares } : {}), clock, logger });
   const starts = new Semaphore(startsMax);
   const user = ownUser();
   watchdog.setDeadline(watchdog.uptime() + presentFor);
