@@ -3,7 +3,8 @@
 // Which entries keep what has been made of their text: the parsed object, and the text with its revision. Both can be made
 // again, and together they take three times what the text does; so only what was used lately keeps them, up to a bound.
 // Entries stand in line; at the head, one that was used since it last stood there goes to the end, another gives them up,
-// and its text goes into a slab.
+// and its text goes into a slab. One that the cache has replaced is of use for as long as watchers are told of that: it leaves
+// its place to others, and stands in a short line of such.
 
 import { TextArena } from './text-arena.js';
 
@@ -17,7 +18,13 @@ export interface Forgetful {
 }
 
 /** The sum of the texts, in characters, whose objects are kept. */
-const charactersMaxDefault = 16 * 1_024 * 1_024;
+const charactersMaxDefault = 14 * 1_024 * 1_024;
+
+/** The short line's part of that, besides. */
+const replacedShare = 1 / 8;
+
+/** How much of a bound is filled when room has been made: a set that has lost its first elements is slow to say which is the first now. */
+const filledShare = 63 / 64;
 
 /** Entries that are sent to the end of the line before one must go although it was used: the bound is firm. */
 const sparedMax = 4;
@@ -26,10 +33,10 @@ export class EntryMemory {
   /** Where the texts of entries go that are not in line. */
   readonly texts = new TextArena();
   readonly #charactersMax: number;
-  #line: Forgetful[] = [];
-  /** How many at the head of the line have gone; the array is cut when they are half of it. */
-  #gone = 0;
+  readonly #line = new Set<Forgetful>();
   #characters = 0;
+  readonly #replaced = new Set<Forgetful>();
+  #replacedCharacters = 0;
 
   constructor(charactersMax = charactersMaxDefault) {
     this.#charactersMax = charactersMax;
@@ -37,21 +44,37 @@ export class EntryMemory {
 
   /** `entry`, which is not in line, has made something. */
   add(entry: Forgetful): void {
-    this.#line.push(entry);
+    this.#line.add(entry);
     this.#characters += entry.characters;
-    for (let spared = 0; this.#characters > this.#charactersMax; ) {
-      const head = this.#line[this.#gone++]!;
+    if (this.#characters <= this.#charactersMax) return;
+    let spared = 0;
+    for (const head of this.#line) {
+      this.#line.delete(head);
       if (spared < sparedMax && head.takeUsed()) {
-        this.#line.push(head);
+        this.#line.add(head);
         spared++;
-      } else {
-        head.forget();
-        this.#characters -= head.characters;
+        continue;
       }
+      spared = 0;
+      head.forget();
+      this.#characters -= head.characters;
+      if (this.#characters <= this.#charactersMax * filledShare) return;
     }
-    if (this.#gone * 2 > this.#line.length) {
-      this.#line = this.#line.slice(this.#gone);
-      this.#gone = 0;
+  }
+
+  /** `entry`, which may be in line, has been replaced or deleted. */
+  leave(entry: Forgetful): void {
+    if (!this.#line.delete(entry)) return;
+    this.#characters -= entry.characters;
+    this.#replaced.add(entry);
+    this.#replacedCharacters += entry.characters;
+    const charactersMax = this.#charactersMax * replacedShare;
+    if (this.#replacedCharacters <= charactersMax) return;
+    for (const oldest of this.#replaced) {
+      this.#replaced.delete(oldest);
+      this.#replacedCharacters -= oldest.characters;
+      oldest.forget();
+      if (this.#replacedCharacters <= charactersMax * filledShare) return;
     }
   }
 }

@@ -127,6 +127,7 @@ export class Entry implements Stored, Forgetful, Tenant {
   leave(): void {
     this.#isStored = false;
     if (typeof this.#text !== 'string') this.#text.leave(this.#bytes);
+    if (this.#inLine) this.#memory!.leave(this);
   }
 
   move(): void {

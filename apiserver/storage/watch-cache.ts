@@ -37,7 +37,7 @@ export interface WatchCacheOptions {
   readonly indexes?: readonly IndexDefinition[];
   /** How many changes a watcher may have missed and still resume. @default 20_000 */
   readonly windowChanges?: number;
-  /** The texts of the entries that keep their parsed object, in characters altogether. @default 16 Mi */
+  /** The texts of the stored entries that keep their parsed object, in characters altogether. @default 14 Mi */
   readonly parsedCharacters?: number;
   readonly clock: Clock;
   readonly random: Random;
