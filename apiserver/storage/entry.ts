@@ -191,7 +191,21 @@ export function withRevision(object: KubeObject, revision: number): KubeObject {
  * The text to store for an object. The object's resourceVersion is left out.
  */
 export function encodeObject(object: KubeObject): string {
+  if (isInOrder(object)) return JSON.stringify(object);
   const { apiVersion, kind, metadata, ...rest } = object;
   const { resourceVersion: _dropped, ...kept } = metadata;
   return JSON.stringify({ apiVersion, kind, metadata: kept, ...rest });
+}
+
+const firstKeys = ['apiVersion', 'kind', 'metadata'];
+
+/** Whether the object is as it is stored: what most objects are that are new. */
+function isInOrder(object: KubeObject): boolean {
+  if (object.metadata.resourceVersion !== undefined) return false;
+  let index = 0;
+  for (const key in object) {
+    if (key !== firstKeys[index]) return false;
+    if (++index === firstKeys.length) return true;
+  }
+  return false;
 }

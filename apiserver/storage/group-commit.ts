@@ -78,8 +78,8 @@ export class GroupCommit<Op, Outcome> {
   readonly #others = new Line<Offer<Op, Outcome>>();
   /** Whose turn it is. */
   #next = this.#others;
-  /** Present for every key that is ready or in flight; the array holds what waits behind it. */
-  readonly #held = new Map<string, Offer<Op, Outcome>[]>();
+  /** Present for every key that is ready or in flight; the array, made when it is needed, holds what waits behind it. */
+  readonly #held = new Map<string, Offer<Op, Outcome>[] | undefined>();
   #waitingOps = 0;
   #waitingBytes = 0;
   #inFlight = 0;
@@ -106,8 +106,10 @@ export class GroupCommit<Op, Outcome> {
     const held = this.#held.get(offer.key);
     if (held) {
       held.push(offer);
+    } else if (this.#held.has(offer.key)) {
+      this.#held.set(offer.key, [offer]);
     } else {
-      this.#held.set(offer.key, []);
+      this.#held.set(offer.key, undefined);
       this.#lineUp(offer);
       this.#schedule();
     }
@@ -170,13 +172,17 @@ export class GroupCommit<Op, Outcome> {
       const outcomes = await this.#options.commit(batch.map((offer) => offer.op));
       batch.forEach((offer, index) => {
         offer.answer.resolve(outcomes[index]!);
-        this.#settleHeld(offer, outcomes[index]!);
+        const held = this.#held.get(offer.key);
+        if (held) this.#release(offer.key, this.#unsettled(held, offer, outcomes[index]!));
+        else this.#held.delete(offer.key);
       });
     } catch (error) {
-      for (const offer of batch) offer.answer.reject(error);
+      for (const offer of batch) {
+        offer.answer.reject(error);
+        this.#release(offer.key, this.#held.get(offer.key) ?? []);
+      }
     }
     this.#inFlight--;
-    for (const { key } of batch) this.#release(key);
     if (this.#held.size === 0) {
       this.#idle?.resolve();
       this.#idle = undefined;
@@ -184,11 +190,11 @@ export class GroupCommit<Op, Outcome> {
     if (this.#isReady) this.#schedule();
   }
 
-  #settleHeld(earlier: Offer<Op, Outcome>, outcome: Outcome): void {
+  /** Answers those of `held` whose outcome is plain; the others are left. */
+  #unsettled(held: Offer<Op, Outcome>[], earlier: Offer<Op, Outcome>, outcome: Outcome): Offer<Op, Outcome>[] {
     const { settle } = this.#options;
-    const held = this.#held.get(earlier.key)!;
-    if (!settle || held.length === 0) return;
-    const left = held.filter((offer) => {
+    if (!settle) return held;
+    return held.filter((offer) => {
       const settled = settle(offer.op, earlier.op, outcome);
       if (settled === undefined) return true;
       offer.answer.resolve(settled);
@@ -196,12 +202,13 @@ export class GroupCommit<Op, Outcome> {
       this.#waitingBytes -= offer.bytes;
       return false;
     });
-    this.#held.set(earlier.key, left);
   }
 
-  #release(key: string): void {
-    const next = this.#held.get(key)!.shift();
-    if (next) this.#lineUp(next);
-    else this.#held.delete(key);
+  /** The first that waits behind the key is ready, if there is one. */
+  #release(key: string, held: Offer<Op, Outcome>[]): void {
+    const next = held.shift();
+    if (!next) return void this.#held.delete(key);
+    this.#held.set(key, held);
+    this.#lineUp(next);
   }
 }

@@ -26,7 +26,7 @@ import { CacheWindow, type CacheChange } from './cache-window.js';
 import { Entry, withRevision } from './entry.js';
 import { EntryMemory } from './entry-memory.js';
 import { RevisionWaiters } from './revision-waiters.js';
-import { GoneError, StoreUnavailableError, rootPrefix, type Change, type Store, type Stored, type Write } from './store.js';
+import { GoneError, StoreUnavailableError, rootPrefix, type Change, type Store, type Stored, type Write, type WriteOutcome } from './store.js';
 
 export type { IndexDefinition } from './cache-entries.js';
 export type { CacheSink, Subscription } from './cache-subscribers.js';
@@ -207,31 +207,45 @@ export class WatchCache implements Service {
    * Store.write. Does not wait for the cache: await `reached(revision)` to read your own write.
    * @param object what `write.value` says, where the caller has it: it is shared from then on, never change it
    */
-  async write(write: Write, object?: KubeObject): Promise<CacheOutcome> {
+  write(write: Write, object?: KubeObject): Promise<CacheOutcome> {
+    const { key } = write;
     const building = object && write.op !== 'delete' ? { value: write.value, object } : undefined;
-    if (building) this.#building.set(write.key, building);
-    try {
-      const outcome = await this.#store.write(write);
-      if (!outcome.ok) return { ok: false, current: outcome.current && this.#entryOf(outcome.current) };
-      const { revision } = outcome;
-      if (write.op === 'delete') {
-        this.#ownByKey.delete(write.key);
-        return { ok: true, revision, entry: undefined };
-      }
-      const entry = this.#entryOf({ key: write.key, value: write.value, revision }, object);
-      if (revision > this.#revision) {
-        this.#own.set(revision, entry);
-        this.#ownByKey.set(write.key, entry);
-      }
-      return { ok: true, revision, entry };
-    } finally {
-      if (building && this.#building.get(write.key) === building) this.#building.delete(write.key);
+    if (building) this.#building.set(key, building);
+    const built = (): void => {
+      if (building && this.#building.get(key) === building) this.#building.delete(key);
+    };
+    // Every write comes by here: as few promises as that takes.
+    return this.#store.write(write).then(
+      (outcome) => {
+        built();
+        return this.#written(write, outcome, object);
+      },
+      (error: unknown) => {
+        built();
+        throw error;
+      },
+    );
+  }
+
+  #written(write: Write, outcome: WriteOutcome, object: KubeObject | undefined): CacheOutcome {
+    const { key } = write;
+    if (!outcome.ok) return { ok: false, current: outcome.current && this.#entryOf(outcome.current) };
+    const { revision } = outcome;
+    if (write.op === 'delete') {
+      this.#ownByKey.delete(key);
+      return { ok: true, revision, entry: undefined };
     }
+    const entry = this.#entryOf({ key, value: write.value, revision }, object);
+    if (revision > this.#revision) {
+      this.#own.set(revision, entry);
+      this.#ownByKey.set(key, entry);
+    }
+    return { ok: true, revision, entry };
   }
 
   /** The cache's own entry where it has that revision, another otherwise. */
   #entryOf({ key, value, revision }: Stored, object?: KubeObject): Entry {
-    const cached = this.#entries.get(key);
+    const cached = revision <= this.#revision ? this.#entries.get(key) : undefined;
     if (cached?.revision === revision) return cached;
     return this.#own.get(revision) ?? new Entry(key, value, revision, object && withRevision(object, revision), this.#memory);
   }

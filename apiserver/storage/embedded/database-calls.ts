@@ -49,13 +49,18 @@ export function perform(db: Database, call: Call): unknown {
 }
 
 export function packed(writes: readonly EmbeddedWrite[]): PackedWrites {
-  return {
-    ops: writes.map(({ op }) => op),
-    keys: writes.map(({ key }) => key),
-    values: writes.map((write) => ('value' in write ? write.value : undefined)),
-    revisions: writes.map((write) => ('revision' in write ? write.revision : 0)),
-    ...(writes.some(hasTtl) ? { ttlsMs: writes.map((write) => (hasTtl(write) ? write.ttlMs : undefined)) } : {}),
-  };
+  const ops: EmbeddedWrite['op'][] = [];
+  const keys: string[] = [];
+  const values: (string | undefined)[] = [];
+  const revisions: number[] = [];
+  for (const write of writes) {
+    const { op, key } = write;
+    ops.push(op);
+    keys.push(key);
+    values.push(op === 'create' || op === 'update' ? write.value : undefined);
+    revisions.push(op === 'update' || op === 'delete' ? write.revision : 0);
+  }
+  return { ops, keys, values, revisions, ...(writes.some(hasTtl) ? { ttlsMs: writes.map((write) => (hasTtl(write) ? write.ttlMs : undefined)) } : {}) };
 }
 
 function unpacked({ ops, keys, values, revisions, ttlsMs }: PackedWrites): EmbeddedWrite[] {
@@ -71,7 +76,7 @@ function unpacked({ ops, keys, values, revisions, ttlsMs }: PackedWrites): Embed
 }
 
 function hasTtl(write: EmbeddedWrite): write is EmbeddedWrite & { readonly ttlMs: number } {
-  return 'ttlMs' in write && write.ttlMs !== undefined;
+  return write.op === 'create' && write.ttlMs !== undefined;
 }
 
 export function failureOf(error: unknown): Failure {

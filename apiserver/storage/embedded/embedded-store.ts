@@ -178,10 +178,19 @@ export class EmbeddedStore implements Store {
     }
   }
 
-  async write(write: Write): Promise<WriteOutcome> {
-    if (write.op !== 'delete') refuseTooLarge(write.key, write.value);
+  write(write: Write): Promise<WriteOutcome> {
+    if (write.op === 'delete') return this.#delete(write);
+    try {
+      refuseTooLarge(write.key, write.value);
+    } catch (error) {
+      return Promise.reject(error as Error);
+    }
+    return this.#offer(write);
+  }
+
+  async #delete(write: Write): Promise<WriteOutcome> {
     const outcome = await this.#offer(write);
-    if (outcome.ok && write.op === 'delete') this.presence.forget(write.key);
+    if (outcome.ok) this.presence.forget(write.key);
     return outcome;
   }
 
