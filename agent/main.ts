@@ -131,8 +131,8 @@ async function runLocked(options: AgentRunOptions, journal: Journal, signal: Abo
     clock,
     logger,
   });
-  const writer = new StatusWriter({ nodeName, bulk: (path, body) => client.bulk(path, body), clock, random, logger });
   const events = new EventRecorder({ client, component: 'agent', host: nodeName, clock, logger });
+  const writer = new StatusWriter({ nodeName, bulk: (path, body) => client.bulk(path, body), events, clock, random, logger });
   const context: RunnerContext = {
     nodeName,
     driver,

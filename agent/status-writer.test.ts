@@ -1,15 +1,15 @@
 import { describe, expect, it } from '@jest/globals';
-import type { BulkOutcome, StatusBulk } from '../api/protocol.js';
+import type { BulkOutcome, EventItem, StatusBulk } from '../api/protocol.js';
 import type { TaskReport } from '../api/task-status.js';
 import { Deferred } from '../lib/deferred.js';
 import { FakeClock } from '../lib/fake-clock.js';
 import { silentLogger } from '../lib/log.js';
 import { SeededRandom } from '../lib/random.js';
-import { StatusWriter } from './status-writer.js';
+import { StatusWriter, type StatusWriterOptions } from './status-writer.js';
 
 const report = (name: string, phase: TaskReport['phase'], attempt = 1): TaskReport => ({ namespace: 'default', name, uid: name, bindings: 1, attempt, phase });
 
-function world(outcome: (item: TaskReport) => BulkOutcome = () => ({ code: 200 })) {
+function world(outcome: (item: TaskReport) => BulkOutcome = () => ({ code: 200 }), events?: StatusWriterOptions['events']) {
   const clock = new FakeClock();
   const sent: string[][] = [];
   let gate: Deferred<void> | undefined;
@@ -17,12 +17,13 @@ function world(outcome: (item: TaskReport) => BulkOutcome = () => ({ code: 200 }
   const writer = new StatusWriter({
     nodeName: 'n1',
     bulk: async (_path, body) => {
-      const { items } = body as StatusBulk;
-      sent.push(items.map((item) => `${item.name} ${item.phase}`));
+      const { items, events: along = [] } = body as StatusBulk;
+      sent.push([...items.map((item) => `${item.name} ${item.phase}`), ...along.map(({ reason }) => `event ${reason}`)]);
       await gate?.promise;
       if (failing) throw new Error('away');
-      return items.map(outcome);
+      return [...items.map(outcome), ...along.map(() => ({ code: 201 }))];
     },
+    ...(events ? { events } : {}),
     clock,
     random: new SeededRandom(1),
     logger: silentLogger,
@@ -125,6 +126,24 @@ describe('StatusWriter', () => {
     await clock.advance(1_000);
     expect(await settled).toEqual(['accepted', 'accepted']);
     expect(sent).toEqual([['a Running', 'b Running'], ['a Running']]);
+    await end();
+  });
+
+  it('takes events along, and those that it could not deliver no second time', async () => {
+    const told: unknown[] = [];
+    const { clock, sent, writer, fail, end } = world(undefined, { take: () => ({ items: [{ reason: 'Started' } as EventItem], told: (outcomes) => told.push(outcomes) }) });
+    void writer.submit(report('a', 'Running'));
+    await clock.advance(0);
+    expect(sent).toEqual([['a Running', 'event Started']]);
+    expect(told).toEqual([[{ code: 201 }]]);
+    fail(true);
+    const last = writer.submit(report('a', 'Succeeded'));
+    await clock.advance(0);
+    fail(false);
+    await clock.advance(6_000);
+    expect(sent.slice(1)).toEqual([['a Succeeded', 'event Started'], ['a Succeeded']]);
+    expect(told.slice(1)).toEqual([undefined]);
+    expect(await last).toBe('accepted');
     await end();
   });
 });

@@ -8,9 +8,12 @@
 // and one report says it all, which is one write instead of two, and one change less for everybody who watches. A few of
 // them, and every other report, are sent at once.
 //
+// Events that wait to be sent go along: they are about the same tasks, and a request that carries both costs half of two.
+//
 // A report is settled when the server took it or refused it. One that was overtaken settles with the report that overtook
 // it: what counts is that the server knows the newest.
 
+import type { EventCargo } from '../client/event-recorder.js';
 import { bulkItemsMax, bulkPaths, type BulkOutcome, type StatusBulk } from '../api/protocol.js';
 import type { TaskReport } from '../api/task-status.js';
 import { jitteredBackoffMs, reconnectBackoff } from '../lib/backoff.js';
@@ -34,10 +37,14 @@ interface Waiting {
 const promptBurst = 20;
 const promptPerSecond = 20;
 const heldMs = 150;
+/** As many events as go along with reports; more have their own request. */
+const eventsMax = 200;
 
 export interface StatusWriterOptions {
   nodeName: string;
   bulk(path: string, body: object): Promise<BulkOutcome[]>;
+  /** What waits to be told besides. */
+  events?: { take(max: number): EventCargo | undefined };
   clock: Clock;
   random: Random;
   logger: Logger;
@@ -97,7 +104,8 @@ export class StatusWriter implements Service {
         await new Promise((resolve) => setImmediate(resolve));
         continue;
       }
-      const failed = await this.#send(batch);
+      // What was not taken goes without them next time, lest they be what is wrong.
+      const failed = await this.#send(batch, failures === 0 ? this.#options.events?.take(eventsMax) : undefined);
       failures = failed === undefined ? 0 : failures + 1;
       if (failed === undefined) continue;
       const delayMs = jitteredBackoffMs(reconnectBackoff, failures, random);
@@ -138,18 +146,20 @@ export class StatusWriter implements Service {
   }
 
   /** @returns what went wrong, if the server is to be left alone for a while */
-  async #send(batch: readonly [string, Waiting][]): Promise<unknown> {
+  async #send(batch: readonly [string, Waiting][], cargo: EventCargo | undefined): Promise<unknown> {
     for (const [key] of batch) this.#waiting.delete(key);
     this.#sending = batch.length;
     let failed: unknown;
     try {
-      const body: StatusBulk = { nodeName: this.#options.nodeName, items: batch.map(([, { report }]) => report) };
+      const body: StatusBulk = { nodeName: this.#options.nodeName, items: batch.map(([, { report }]) => report), ...(cargo ? { events: cargo.items } : {}) };
       const outcomes = await this.#options.bulk(bulkPaths.status, body);
+      cargo?.told(outcomes.slice(batch.length));
       batch.forEach(([key, waiting], index) => {
         failed = this.#settle(key, waiting, outcomes[index]) ?? failed;
       });
     } catch (error) {
       failed = error;
+      cargo?.told(undefined);
       for (const [key, waiting] of batch) this.#putBack(key, waiting);
     }
     this.#sending = 0;

@@ -44,6 +44,8 @@ export interface BindingBulk {
 export interface StatusBulk {
   nodeName: string;
   items: TaskReport[];
+  /** Recorded as those of an EventBulk; their outcomes follow those of the items. */
+  events?: EventItem[];
 }
 
 export interface UnschedulableItem {

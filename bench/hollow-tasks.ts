@@ -36,8 +36,8 @@ export class HollowTasks {
   constructor(options: HollowTasksOptions) {
     const { nodeName, client, clock, random } = options;
     this.#options = options;
-    this.#writer = new StatusWriter({ nodeName, bulk: (path, body) => client.bulk(path, body), clock, random, logger: silentLogger });
     this.#events = new EventRecorder({ client, component: 'agent', host: nodeName, clock, logger: silentLogger });
+    this.#writer = new StatusWriter({ nodeName, bulk: (path, body) => client.bulk(path, body), events: this.#events, clock, random, logger: silentLogger });
   }
 
   /** Brings reports and events to the server until the signal aborts. */

@@ -80,6 +80,36 @@ describe('event recorder', () => {
     await end();
   });
 
+  it('lets others take along what waits, and keeps what they could not deliver', async () => {
+    const { recorder, clock, sent, end } = world();
+    expect(recorder.take(10)).toBeUndefined();
+    recorder.record(object('a'), 'Normal', 'Tested', 'words');
+    recorder.record(object('b'), 'Normal', 'Tested', 'words');
+    expect(recorder.take(1)).toBeUndefined();
+    const lost = recorder.take(2)!;
+    expect(lost.items).toHaveLength(2);
+    recorder.record(object('a'), 'Normal', 'Tested', 'words');
+    lost.told(undefined);
+    const taken = recorder.take(2)!;
+    expect(taken.items).toMatchObject([{ involvedObject: { name: 'a' }, count: 2 }, { involvedObject: { name: 'b' }, count: 1 }]);
+    taken.told([{ code: 201 }, { code: 404 }]);
+    expect(recorder.dropped).toBe(1);
+    await clock.advance(1_000);
+    expect(sent).toEqual([]);
+    await end();
+  });
+
+  it('sends itself what one who took it along did not deliver', async () => {
+    const { recorder, clock, sent, end } = world();
+    recorder.record(object('a'), 'Normal', 'Tested', 'words');
+    const taken = recorder.take(1)!;
+    await clock.advance(1_000);
+    taken.told([]);
+    await clock.advance(1_000);
+    expect(sent).toMatchObject([[{ involvedObject: { name: 'a' }, count: 1 }]]);
+    await end();
+  });
+
   it('sends the last words when it is told to stop', async () => {
     const { recorder, sent, end } = world();
     recorder.record(object('a'), 'Normal', 'Stopping', 'bye');

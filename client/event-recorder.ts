@@ -2,12 +2,12 @@
 //
 // Tells people what happened, without ever getting in the way of what happens. What is recorded waits in a small buffer,
 // where the same words about the same object become one event with a count; one request carries the buffer every
-// `flushMs`. When it is full, or Normal events come faster than the allowance, events are dropped and counted.
+// `flushMs`, unless another that is under way anyhow takes it along first. When it is full, or Normal events come faster than the allowance, events are dropped and counted.
 
 import type { KubeObject } from '../api/meta.js';
 import { timestamp } from '../api/meta.js';
 import { ApiError } from '../api/errors.js';
-import { bulkItemsMax, bulkPaths, type EventBulk, type EventItem } from '../api/protocol.js';
+import { bulkItemsMax, bulkPaths, type BulkOutcome, type EventBulk, type EventItem } from '../api/protocol.js';
 import { backoffMs, reconnectBackoff } from '../lib/backoff.js';
 import { sleep, type Clock } from '../lib/clock.js';
 import { Deferred } from '../lib/deferred.js';
@@ -24,6 +24,13 @@ const flushMs = 200;
 /** What is still to be told when the component stops has this long to get out. */
 const farewellMs = 2_000;
 const messageLengthMax = 1_024;
+
+/** Events that travel with a request of somebody else's. */
+export interface EventCargo {
+  readonly items: EventItem[];
+  /** To be called once: what became of each, undefined when that is not known. */
+  told(outcomes: readonly BulkOutcome[] | undefined): void;
+}
 
 export class EventRecorder implements Service {
   readonly name = 'event recorder';
@@ -75,6 +82,22 @@ export class EventRecorder implements Service {
     this.#wake.resolve();
   }
 
+  /** All that waits, to be sent by the caller; undefined when that is nothing, or more than `max`. */
+  take(max: number): EventCargo | undefined {
+    const taken = this.#waiting;
+    if (taken.size === 0 || taken.size > max) return undefined;
+    this.#waiting = new Map();
+    const items = [...taken.values()];
+    return {
+      items,
+      told: (outcomes) => {
+        if (outcomes?.length === items.length) return this.#told(outcomes);
+        this.#keep(taken);
+        this.#wake.resolve();
+      },
+    };
+  }
+
   async run(signal: AbortSignal): Promise<void> {
     const { clock, logger } = this.#options;
     const stopped = new Promise<void>((resolve) => {
@@ -107,10 +130,7 @@ export class EventRecorder implements Service {
     try {
       for (let at = 0; at < items.length; at += bulkItemsMax) {
         const body: EventBulk = { items: items.slice(at, at + bulkItemsMax) };
-        const outcomes = await client.bulk(bulkPaths.events, body);
-        const refused = outcomes.filter((outcome) => outcome.code >= 400);
-        this.#dropped += refused.length;
-        if (refused[0]) logger.debug('events were refused', { events: refused.length, why: refused[0].status?.message });
+        this.#told(await client.bulk(bulkPaths.events, body));
       }
       return true;
     } catch (error) {
@@ -123,6 +143,12 @@ export class EventRecorder implements Service {
       logger.debug('cannot send events', { events: items.length, tryingAgain: again, why: error instanceof Error ? error.message : String(error) });
       return !again;
     }
+  }
+
+  #told(outcomes: readonly BulkOutcome[]): void {
+    const refused = outcomes.filter((outcome) => outcome.code >= 400);
+    this.#dropped += refused.length;
+    if (refused[0]) this.#options.logger.debug('events were refused', { events: refused.length, why: refused[0].status?.message });
   }
 
   /** Puts back what could not be sent, before and together with what came meanwhile. */

@@ -28,6 +28,19 @@ const ending = {
   reason: opt(Type.String()),
 };
 
+const event = Type.Object({
+  namespace: text,
+  involvedObject: Type.Object({ apiVersion: Type.String(), kind: text, namespace: opt(Type.String()), name: text, uid: Type.String() }),
+  type: Type.String({ enum: ['Normal', 'Warning'] }),
+  reason: text,
+  message: Type.String(),
+  component: text,
+  host: opt(Type.String()),
+  count: Type.Integer({ minimum: 1 }),
+  firstTimestamp: time,
+  lastTimestamp: time,
+});
+
 const statusBulk = bulk(
   Type.Object({
     namespace: text,
@@ -42,23 +55,10 @@ const statusBulk = bulk(
     usage: opt(usage),
     lastAttempt: opt(Type.Object({ attempt: count, nodeName: opt(Type.String()), ...ending })),
   }),
-  { nodeName: text },
+  { nodeName: text, events: opt(Type.Array(event)) },
 );
 
-const eventBulk = bulk(
-  Type.Object({
-    namespace: text,
-    involvedObject: Type.Object({ apiVersion: Type.String(), kind: text, namespace: opt(Type.String()), name: text, uid: Type.String() }),
-    type: Type.String({ enum: ['Normal', 'Warning'] }),
-    reason: text,
-    message: Type.String(),
-    component: text,
-    host: opt(Type.String()),
-    count: Type.Integer({ minimum: 1 }),
-    firstTimestamp: time,
-    lastTimestamp: time,
-  }),
-);
+const eventBulk = bulk(event);
 
 const presenceRequest = new ObjectSchema(
   Type.Object({
@@ -93,7 +93,7 @@ export function readPresenceRequest(body: unknown): PresenceRequest {
 }
 
 function readBulk<T extends { items: readonly unknown[] }>(schema: ObjectSchema, body: unknown): T {
-  if (isMapping(body) && Array.isArray(body['items'])) refuseTooMany(body['items'].length);
+  if (isMapping(body)) for (const items of [body['items'], body['events']]) if (Array.isArray(items)) refuseTooMany(items.length);
   return read<T>(schema, body);
 }
 

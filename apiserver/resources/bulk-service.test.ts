@@ -219,6 +219,19 @@ describe('BulkService', () => {
       expect(stopped!['message']).toHaveLength(1_024);
     });
 
+    it('comes along with what an agent reports, its outcomes after those of the reports', async () => {
+      await cluster.createNode('n');
+      await cluster.createTask('a');
+      await cluster.bindTask('a', 'n');
+      const { uid = '' } = (await cluster.getTask('a')).metadata;
+      const report = { namespace: 'default', name: 'a', uid, bindings: 1, attempt: 1, phase: 'Running' };
+      const outcomes = await cluster.bulk.status({ nodeName: 'n', items: [report, { ...report, uid: 'another' }], events: [happened(), happened({ namespace: 'no' }), happened()] });
+      expect(codes(outcomes)).toEqual([200, 409, 201, 404, 200]);
+      expect((await events()).map(({ count }) => count)).toEqual([2]);
+      expect((await cluster.getTask('a')).status?.phase).toBe('Running');
+      await expect(cluster.bulk.status({ nodeName: 'n', items: [], events: [{ ...happened(), count: 0 }] })).rejects.toMatchObject({ code: 400 });
+    });
+
     it('is refused for a namespace that does not exist', async () => {
       expect(codes(await cluster.bulk.recordEvents({ items: [happened({ namespace: 'no' })] }))).toEqual([404]);
     });

@@ -90,21 +90,21 @@ export class BulkService {
 
   /**
    * Body StatusBulk. 409: refused, the attempt is over and its process must be stopped. 404: the task is gone, likewise.
-   * A deleted task whose processes have ended goes in the same write.
+   * A deleted task whose processes have ended goes in the same write. Events that come along are recorded as by recordEvents.
    */
   async status(body: unknown): Promise<BulkOutcome[]> {
     const now = this.options.clock.now();
-    const { nodeName, items } = readStatusBulk(body);
-    return this.#outcomes(
-      items,
-      (report) =>
-        this.#setStatus(
-          report,
-          (task) => reported(task, nodeName, report, now),
-          (next) => (next.metadata.deletionTimestamp && endedPhases.has(report.phase) && !next.metadata.finalizers?.length ? { do: 'remove' } : undefined),
-        ),
-      updated,
-    );
+    const { nodeName, items, events } = readStatusBulk(body);
+    const report = (item: TaskReport): Promise<Mutated> =>
+      this.#setStatus(
+        item,
+        (task) => reported(task, nodeName, item, now),
+        (next) => (next.metadata.deletionTimestamp && endedPhases.has(item.phase) && !next.metadata.finalizers?.length ? { do: 'remove' } : undefined),
+      );
+    if (!events?.length) return this.#outcomes(items, report, updated);
+    const room = this.#events.room();
+    const work = [...items.map((item) => () => report(item).then(updated)), ...events.map((event) => () => this.#events.record(event, room))];
+    return this.#outcomes(work, (start) => start(), (outcome) => outcome);
   }
 
   /** Body EventBulk: counts up what has been recorded, else records it. */
