@@ -94,6 +94,49 @@ describe('Fence', () => {
     );
   });
 
+  it('stays open while each answer comes after its renewal was taken for lost', async () => {
+    const renewAfterMs = 3_200;
+    let answerMs = 0;
+    let answering = 0;
+    const { clock, fence, end } = world(async () => {
+      answering++;
+      await new Promise<void>((resolve) => clock.timer(answerMs, resolve));
+      answering--;
+      return { present: true, ttlMs, renewAfterMs };
+    });
+    await clock.advance(1);
+    answerMs = renewalTimes(ttlMs, renewAfterMs).timeoutMs + 50;
+    for (let at = 0; at < 5 * ttlMs; at += 100) {
+      await clock.advance(100);
+      expect(fence.open).toBe(true);
+    }
+    answerMs = 0;
+    while (answering > 0) await clock.advance(1);
+    await end();
+  });
+
+  it('is not held open by a late answer to what was asked before the server said that its presence has expired', async () => {
+    const answers: ((answer: PresenceResponse) => void)[] = [];
+    let silent = false;
+    const { clock, fence, end } = world(({ announce }) => (announce || !silent ? { present: true, ttlMs } : new Promise((resolve) => answers.push(resolve))));
+    await clock.advance(1);
+    silent = true;
+    const release = fence.guard('k', () => undefined);
+    const { everyMs, timeoutMs } = renewalTimes(ttlMs);
+    await clock.advance(everyMs + timeoutMs + 200);
+    expect(answers).toHaveLength(2);
+    answers[1]!({ present: false, ttlMs });
+    await clock.advance(1);
+    answers[0]!({ present: true, ttlMs });
+    await clock.advance(1);
+    expect(fence.open).toBe(false);
+    release();
+    silent = false;
+    await clock.advance(1);
+    expect(fence.open).toBe(true);
+    await end();
+  });
+
   it.each([true, false])('takes a refused connection for a renewal only from the sole API server (%s)', async (soleServer) => {
     let down = false;
     const refused = new TransportError('nobody listens', { cause: Object.assign(new Error('connect'), { code: 'ECONNREFUSED' }) });

@@ -55,8 +55,12 @@ export class Fence implements Service {
   #times = renewalTimes(assumedTtlMs);
   /** When the newest renewal was asked for; monotonic milliseconds. */
   #sentAt = 0;
-  /** Askings in a row that had no answer. */
+  /** Askings in a row that had no answer in time. */
   #failures = 0;
+  /** How often the server has said that our presence has expired. */
+  #lapses = 0;
+  /** When the newest renewal was sent that holds now. */
+  #heldFrom = -Infinity;
   /** Whether a refused connection proves that nobody can declare us lost. */
   #soleServer = false;
   /** Monotonic milliseconds. */
@@ -147,11 +151,13 @@ export class Fence implements Service {
     const sentAt = (this.#sentAt = clock.monotonic());
     const { patienceMs, timeoutMs } = this.#times;
     const sentUptime = keeper?.uptime();
+    const asked = presence({ session, announce, load: load() }, this.#failures > 0 ? 0 : patienceMs);
     let answer: PresenceResponse;
     try {
-      answer = await inTime(presence({ session, announce, load: load() }, this.#failures > 0 ? 0 : patienceMs), clock, timeoutMs, signal);
+      answer = await inTime(asked, clock, timeoutMs, signal);
     } catch (error) {
       if (isReason(error, 'NotFound')) return 'lapsed';
+      this.#takeLate(asked, sentAt, sentUptime);
       if (this.#soleServer && this.open && error instanceof TransportError && error.refused) this.#hold(sentAt, sentUptime);
       throw error;
     }
@@ -168,8 +174,20 @@ export class Fence implements Service {
     return 'renewed';
   }
 
+  /** An answer that comes after its renewal was taken for lost still says that the server heard of it: one that is slow costs no tasks. */
+  #takeLate(asked: Promise<PresenceResponse>, sentAt: number, sentUptime: number | undefined): void {
+    const lapses = this.#lapses;
+    asked.then(
+      ({ present, ttlMs }) => {
+        if (present && ttlMs >= this.#ttlMs && this.open && this.#lapses === lapses && sentAt > this.#heldFrom) this.#hold(sentAt, sentUptime);
+      },
+      () => undefined,
+    );
+  }
+
   /** Nobody may start our tasks for a time to live from `sentAt`. */
   #hold(sentAt: number, sentUptime: number | undefined): void {
+    this.#heldFrom = sentAt;
     const { keeper } = this.#options;
     const margins = marginsMs(this.#ttlMs);
     if (sentUptime !== undefined) keeper?.setDeadline(sentUptime + (this.#ttlMs - margins.watchdog) / 10);
@@ -200,6 +218,7 @@ export class Fence implements Service {
 
   /** The server says that our presence has expired, or that it does not know the node. */
   async #lapse(signal: AbortSignal): Promise<void> {
+    this.#lapses++;
     this.#announced = false;
     this.#isRegistered = false;
     this.#emptied = new Deferred();
