@@ -1,9 +1,9 @@
 // certificates.ts
 //
-// Certificates of our own authority: ECDSA P-256. The library that makes them takes 55 ms to load, so it is loaded when
-// something must be made; looking at what there is needs node:crypto only.
+// Certificates of our own authority: ECDSA P-256.
 
-import { X509Certificate, type webcrypto } from 'node:crypto';
+import { X509Certificate } from 'node:crypto';
+import { makeCertificate, newKeys, privateKeyOf, privateKeyPem, type Use } from './x509.js';
 
 export interface KeyPair {
   /** PEM, with the certificate. */
@@ -27,33 +27,12 @@ export const renewBeforeDays = 90;
 const dayMs = 24 * 60 * 60 * 1000;
 /** Clocks of other machines may be behind ours. */
 const backdateMs = 60 * 60 * 1000;
-const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const;
-
-async function library(): Promise<typeof import('@peculiar/x509')> {
-  await import('reflect-metadata');
-  const x509 = await import('@peculiar/x509');
-  x509.cryptoProvider.set(crypto);
-  return x509;
-}
 
 /** @param now milliseconds since the epoch */
 export async function makeAuthority(name: string, now: number): Promise<KeyPair> {
-  const x509 = await library();
-  const keys = await crypto.subtle.generateKey(algorithm, true, ['sign', 'verify']);
-  const cert = await x509.X509CertificateGenerator.createSelfSigned({
-    serialNumber: serialNumber(),
-    name: [{ CN: [name] }],
-    keys,
-    notBefore: new Date(now - backdateMs),
-    notAfter: new Date(now + caDays * dayMs),
-    signingAlgorithm: algorithm,
-    extensions: [
-      new x509.BasicConstraintsExtension(true, 0, true),
-      new x509.KeyUsagesExtension(x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.cRLSign, true),
-      await x509.SubjectKeyIdentifierExtension.create(keys.publicKey),
-    ],
-  });
-  return { cert: pem(cert.toString('pem')), key: await exportKey(keys.privateKey) };
+  const { publicKey, privateKey } = await newKeys();
+  const cert = makeCertificate({ subject: [['CN', name]], notBefore: now - backdateMs, notAfter: now + caDays * dayMs, publicKey, use: undefined, signingKey: privateKey });
+  return { cert, key: privateKeyPem(privateKey) };
 }
 
 /** @param hosts names and addresses under which the server is reached */
@@ -65,47 +44,19 @@ export function makeClientCertificate(authority: KeyPair, subject: Subject, now:
   return makeLeaf(authority, subject, 'client', [], now);
 }
 
-async function makeLeaf(authority: KeyPair, subject: Subject, use: 'server' | 'client', hosts: readonly string[], now: number): Promise<KeyPair> {
-  const x509 = await library();
-  const issuer = new x509.X509Certificate(authority.cert);
-  const signingKey = await crypto.subtle.importKey('pkcs8', x509.PemConverter.decodeFirst(authority.key), algorithm, false, ['sign']);
-  const keys = await crypto.subtle.generateKey(algorithm, true, ['sign', 'verify']);
-  const usage = use === 'server' ? x509.ExtendedKeyUsage.serverAuth : x509.ExtendedKeyUsage.clientAuth;
-  const name = [...subject.groups.map((group) => ({ O: [group] })), { CN: [subject.name] }];
-  const cert = await x509.X509CertificateGenerator.create({
-    serialNumber: serialNumber(),
-    subject: name,
-    issuer: issuer.subject,
-    notBefore: new Date(now - backdateMs),
-    notAfter: new Date(Math.min(now + leafDays * dayMs, issuer.notAfter.getTime())),
-    signingAlgorithm: algorithm,
-    publicKey: keys.publicKey,
-    signingKey,
-    extensions: [
-      new x509.BasicConstraintsExtension(false, undefined, true),
-      new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
-      new x509.ExtendedKeyUsageExtension([usage]),
-      await x509.AuthorityKeyIdentifierExtension.create(issuer.publicKey),
-      ...(hosts.length > 0 ? [new x509.SubjectAlternativeNameExtension(hosts.map((host) => ({ type: isAddress(host) ? 'ip' : 'dns', value: host })))] : []),
-    ],
+async function makeLeaf(authority: KeyPair, { name, groups }: Subject, use: Use, hosts: readonly string[], now: number): Promise<KeyPair> {
+  const { publicKey, privateKey } = await newKeys();
+  const cert = makeCertificate({
+    subject: [...groups.map((group) => ['O', group] as const), ['CN', name]],
+    notBefore: now - backdateMs,
+    notAfter: Math.min(now + leafDays * dayMs, Date.parse(new X509Certificate(authority.cert).validTo)),
+    publicKey,
+    use,
+    hosts,
+    issuer: authority.cert,
+    signingKey: privateKeyOf(authority.key),
   });
-  return { cert: pem(cert.toString('pem')), key: await exportKey(keys.privateKey) };
-}
-
-/** Positive, 16 bytes of chance: a serial number names a certificate among all of its authority. */
-function serialNumber(): string {
-  const bytes = crypto.getRandomValues(new Uint8Array(16));
-  bytes[0] = (bytes[0]! & 0x7f) | 0x40;
-  return Buffer.from(bytes).toString('hex');
-}
-
-async function exportKey(key: webcrypto.CryptoKey): Promise<string> {
-  const der = Buffer.from(await crypto.subtle.exportKey('pkcs8', key)).toString('base64');
-  return `-----BEGIN PRIVATE KEY-----\n${der.match(/.{1,64}/g)!.join('\n')}\n-----END PRIVATE KEY-----\n`;
-}
-
-function pem(text: string): string {
-  return text.endsWith('\n') ? text : `${text}\n`;
+  return { cert, key: privateKeyPem(privateKey) };
 }
 
 export function isAddress(host: string): boolean {

@@ -1,7 +1,7 @@
 // der.ts: as much of DER (ITU-T X.690) as a certificate needs, to write, and to find one's way in one that is there.
 
 /** Tags of the universal types, as they stand in the encoding. */
-export const tags = { boolean: 0x01, integer: 0x02, bitString: 0x03, octetString: 0x04, oid: 0x06, utf8String: 0x0c, utcTime: 0x17, sequence: 0x30, set: 0x31 } as const;
+export const tags = { boolean: 0x01, integer: 0x02, bitString: 0x03, octetString: 0x04, oid: 0x06, utf8String: 0x0c, utcTime: 0x17, generalizedTime: 0x18, sequence: 0x30, set: 0x31 } as const;
 
 /** One element: tag, length, contents one after the other. */
 export function element(tag: number, ...contents: readonly Uint8Array[]): Buffer {
@@ -28,10 +28,10 @@ function base128(value: number): number[] {
   return bytes;
 }
 
-/** Whole seconds; years 1950 to 2049. */
-export function utcTime(ms: number): Buffer {
-  const digits = new Date(ms).toISOString().replace(/[^0-9]/g, '');
-  return element(tags.utcTime, Buffer.from(`${digits.slice(2, 14)}Z`));
+/** Whole seconds, in years 1950 to 9999: as RFC 5280 4.1.2.5 has it, with two digits of the year up to 2049. */
+export function time(ms: number): Buffer {
+  const digits = new Date(ms).toISOString().replace(/[^0-9]/g, '').slice(0, 14);
+  return digits < '2050' ? element(tags.utcTime, Buffer.from(`${digits.slice(2)}Z`)) : element(tags.generalizedTime, Buffer.from(`${digits}Z`));
 }
 
 /** The elements within an element of others, each with its tag and length. */
@@ -44,6 +44,12 @@ export function childrenOf(encoded: Buffer): Buffer[] {
     at = next;
   }
   return children;
+}
+
+/** What is in one element. */
+export function valueOf(encoded: Buffer): Buffer {
+  const { start, end } = contentsOf(encoded, 0);
+  return encoded.subarray(start, end);
 }
 
 function contentsOf(encoded: Buffer, at: number): { start: number; end: number } {
