@@ -3,19 +3,23 @@
 // Keeps the helper process of wrapper.ts (watchdogScript) and the files it reads:
 //
 //   fence/deadline       hundredths of a second of /proc/uptime; replaced by rename at each renewal of presence
-//   fence/guarded/N      how to kill one attempt; used again, because creating files is what costs, and emptied
+//   fence/guarded/N      how to kill one attempt, in four lines; used again, because creating and emptying files is what costs, so that the rest
+//                        of a longer one may follow them. Emptied when nobody used it again for a while
 //   fence/watchdog       pid of the watchdog in charge
 //
 // It is started with the first attempt to guard, and again whenever it ends while the agent lives.
 
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, readdirSync, readFileSync, renameSync, truncateSync, writeFileSync } from 'node:fs';
+import { closeSync, constants, mkdirSync, openSync, readdirSync, readFileSync, renameSync, truncateSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Logger } from '../lib/log.js';
 import type { AttemptGroup, Cgroups } from './cgroup.js';
 import { readStat, uptimeCentiseconds } from './proc.js';
 import { watchdogScript } from './wrapper.js';
+
+/** More than start and end at once on a busy node. */
+const openMax = 64;
 
 export class Watchdog {
   readonly #dir: string;
@@ -25,6 +29,8 @@ export class Watchdog {
   /** File name by attempt key. */
   readonly #slots = new Map<string, string>();
   readonly #free: string[] = [];
+  /** Descriptors of files, kept open, by name. */
+  readonly #open = new Map<string, number>();
   /** Free, but not emptied yet: what is listed there has ended, so that killing it finds nothing. */
   #stale: string[] = [];
   #wanted = false;
@@ -75,8 +81,20 @@ export class Watchdog {
   guard(key: string, group: AttemptGroup | undefined, attemptDir: string): void {
     const slot = this.#slots.get(key) ?? this.#stale.pop() ?? this.#free.pop() ?? String(this.#slots.size);
     this.#slots.set(key, slot);
-    writeFileSync(join(this.#guarded, slot), `${group?.killFile ?? '-'}\n${group && !group.killFile ? group.procsFiles[0] : '-'}\n${attemptDir}\n${key}\n`, { mode: 0o600 });
+    this.#write(slot, `${group?.killFile ?? '-'}\n${group && !group.killFile ? group.procsFiles[0] : '-'}\n${attemptDir}\n${key}\n`);
     this.#ensure();
+  }
+
+  #write(slot: string, text: string): void {
+    let fd = this.#open.get(slot);
+    // Not emptied first: a file system takes that for a file being replaced, and writes it to the disk at once.
+    fd ??= openSync(join(this.#guarded, slot), constants.O_CREAT | constants.O_WRONLY, 0o600);
+    try {
+      writeSync(fd, text, 0);
+    } finally {
+      if (this.#open.size < openMax) this.#open.set(slot, fd);
+      else if (!this.#open.has(slot)) closeSync(fd);
+    }
   }
 
   isGuarded(key: string): boolean {
@@ -106,6 +124,8 @@ export class Watchdog {
   async close(): Promise<void> {
     this.#wanted = false;
     this.#emptyStale();
+    for (const fd of this.#open.values()) closeSync(fd);
+    this.#open.clear();
     const child = this.#child;
     if (!child || this.#slots.size > 0) return;
     // Nothing else may be left that keeps this process from ending before the watchdog has.
