@@ -53,6 +53,8 @@ export interface HollowResult {
 }
 
 const registrationsInFlight = 16;
+/** How much later than it happens it is said, milliseconds: when it happened is in the result. */
+const saidAfterMs = 20;
 const saidEvery = 250;
 const busyMs = 250;
 
@@ -109,13 +111,14 @@ export async function runHollowAgents(options: HollowAgentsOptions): Promise<voi
   await Promise.all(Array.from({ length: registrationsInFlight }, worker));
 }
 
-/** Says it once per turn of the loop, so that telling costs little while much happens at once. */
+/** Says it a few times a second at most: to say it in each turn of the loop took a twentieth of this process's time. */
 function teller(line: () => string, say: (line: string) => void): () => void {
+  const clock = new SystemClock();
   let due = false;
   return () => {
     if (due) return;
     due = true;
-    setImmediate(() => {
+    clock.timer(saidAfterMs, () => {
       due = false;
       say(line());
     });
