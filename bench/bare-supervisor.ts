@@ -4,21 +4,23 @@
 // agent's process driver, under its guard, with its journal, its limit of starts and its log directories, as fast as they go;
 // nothing asks for them and nobody is told. It says `prepared`, begins on SIGUSR2 and ends with `result JSON`.
 
-import { mkdirSync } from 'node:fs';
+import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { tryRead } from '../agent/cgroup.js';
 import { detectCgroups, groupNameOf } from '../agent/cgroup-detect.js';
 import { attemptKey, isVanished } from '../agent/driver.js';
 import { buildEnvironment } from '../agent/environment.js';
 import { Journal } from '../agent/journal.js';
 import { LogStore } from '../agent/log-store.js';
 import { NativeLauncher } from '../agent/native-launcher.js';
+import { readStat } from '../agent/proc.js';
 import { ProcessDriver } from '../agent/process-driver.js';
 import { Semaphore } from '../agent/semaphore.js';
 import { SpareDirectories } from '../agent/spare-directories.js';
 import { startSpecOf } from '../agent/start-spec.js';
 import { ownUser } from '../agent/users.js';
 import { Watchdog } from '../agent/watchdog.js';
-import { SystemClock } from '../lib/clock.js';
+import { sleep, SystemClock } from '../lib/clock.js';
 import { silentLogger } from '../lib/log.js';
 import { SystemRandom } from '../lib/random.js';
 import { check } from './bench-case.js';
@@ -37,11 +39,28 @@ export interface BareSupervisorResult {
   readonly cpuSeconds: number;
 }
 
+/** Ends and removes what a supervisor left that was killed: its commands, its watchdog, its cgroups. Call it when that has ended, before its directory goes. */
+export async function removeBareSupervisor({ dataDir, nodeName }: BareSupervisorOptions): Promise<void> {
+  if (!existsSync(dataDir)) return;
+  const clock = new SystemClock();
+  const logger = silentLogger;
+  const cgroups = detectCgroups(groupNameOf(nodeName, dataDir));
+  const driver = new ProcessDriver({ dataDir, cgroups, watchdog: new Watchdog({ dataDir, cgroups, logger }), clock, logger });
+  await driver.sweep(new Set());
+  await driver.close();
+  // It ends by itself, now that nothing is left to guard.
+  const watchdog = Number((tryRead(join(dataDir, 'fence', 'watchdog')) ?? '').trim());
+  const until = clock.monotonic() + watchdogMsMax;
+  while (watchdog > 0 && (readStat(watchdog)?.state ?? 'Z') !== 'Z' && clock.monotonic() < until) await sleep(clock, 20);
+  await driver.close();
+}
+
 /** As the agent has it (agent/main.ts). */
 const startsMax = 32;
 /** Hundredths of a second: longer than it runs. */
 const presentFor = 100 * 600;
 const aliveMsMax = 300_000;
+const watchdogMsMax = 5_000;
 
 export async function runBareSupervisor({ dataDir, nodeName, tasks }: BareSupervisorOptions): Promise<void> {
   const clock = new SystemClock();

@@ -6,7 +6,7 @@ import { Deferred } from '../../lib/deferred.js';
 import { Program } from '../../lib/testing/program.js';
 import type { TaskplaneProcesses } from '../../lib/testing/taskplane-processes.js';
 import { startAgents } from '../agents.js';
-import type { BareSupervisorOptions, BareSupervisorResult } from '../bare-supervisor.js';
+import { removeBareSupervisor, type BareSupervisorOptions, type BareSupervisorResult } from '../bare-supervisor.js';
 import { check, type BenchCase, type CaseContext } from '../bench-case.js';
 import { countCpu } from '../cpu.js';
 import { rounded, spreadOf } from '../percentiles.js';
@@ -35,7 +35,10 @@ async function runBare(context: CaseContext, processes: TaskplaneProcesses, roun
     const name = `bare-${round}-${index}`;
     const options: BareSupervisorOptions = { dataDir: join(processes.directory, 'agents', name), nodeName: `${name}-${startAgents.names(1)[0]}`, tasks };
     const program = new Program({ name, command: [process.execPath, benchMain, 'bare-supervisor', JSON.stringify(options)] });
-    context.afterwards(async () => void (await program.stop()));
+    context.afterwards(async () => {
+      await program.stop();
+      await removeBareSupervisor(options);
+    });
     return program;
   });
   await Promise.all(programs.map((program) => program.line(/^prepared/)));
