@@ -3,7 +3,7 @@
 // Events, aggregated: what happens again to the same object, with the same reason and message, from the same component,
 // is one Event object with a count. Its name is derived from all that, so that recording needs no search.
 
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { ApiError, isReason, notFound } from '../../api/errors.js';
 import { eventKind as eventDefinition, type Event } from '../../api/event.js';
 import type { KindDefinition } from '../../api/kind.js';
@@ -69,7 +69,7 @@ export class EventLog {
     const namespaceKey = objectStoreKey(namespaceKind, item.namespace, undefined);
     const namespace = cache.get(namespaceKey) ?? (await mutator.find(namespaceKey));
     refuseClosedNamespace(eventKind, name, item.namespace, namespace?.object);
-    const event = creator.prepare(silentCaller, { kind: eventKind, namespace: item.namespace }, newEvent(item, name), { fieldValidation: 'Strict' });
+    const event = creator.prepare(silentCaller, { kind: eventKind, namespace: item.namespace }, newEvent(item, name), { fieldValidation: 'Strict' }, undefined, true);
     const stored = await creator.offer(eventKind, item.namespace, event, false);
     return stored && { code: 201, name, resourceVersion: stored.resourceVersion };
   }
@@ -78,9 +78,9 @@ export class EventLog {
 
 function eventName({ involvedObject, reason, message, component }: EventItem): string {
   const identity = [involvedObject.kind, involvedObject.name, involvedObject.uid, reason, cut(message), component];
-  const hash = createHash('sha256').update(JSON.stringify(identity)).digest('hex').slice(0, hashLength);
+  const digest = hash('sha256', JSON.stringify(identity), 'hex').slice(0, hashLength);
   const prefix = involvedObject.name.slice(0, namePrefixLengthMax).replace(/[^a-z0-9]+$/, '');
-  return `${prefix}.${hash}`;
+  return `${prefix}.${digest}`;
 }
 
 function newEvent(item: EventItem, name: string): Event {
