@@ -49,6 +49,7 @@ describe('informer', () => {
     server.remove('ns', 'b');
     await clock.advance(0);
     expect(words(changes)).toEqual(['modified ns/a', 'deleted ns/b']);
+    expect(changes.map(({ key }) => key)).toEqual(['ns/a', 'ns/b']);
     expect(changes[0]!.previous?.data).toBeUndefined();
     expect(informer.get('ns/a')?.data).toEqual({ x: '1' });
     await end();
