@@ -3,6 +3,8 @@ import type { KindDefinition } from '../../api/kind.js';
 import { leaseKind as lease } from '../../api/lease.js';
 import { silentLogger } from '../../lib/log.js';
 import { SeededRandom } from '../../lib/random.js';
+import type { PresenceStore } from '../storage/store.js';
+import type { ObjectCache } from './object-cache.js';
 import { PresenceService } from './presence-service.js';
 import { nodeKind, TestCluster } from './testing/cluster.js';
 
@@ -47,6 +49,22 @@ describe('PresenceService', () => {
     expect(() => cluster.presence.renewNow('m1', { session: 1 })).toThrow('session');
     await cluster.resources.delete(cluster.caller, { kind: nodeKind, namespace: undefined, name: 'm1' }, {});
     expect(cluster.presence.renewNow('m1', renewal)).toBeUndefined();
+  });
+
+  it('tells thousands to renew less often, all of them the same', async () => {
+    const entry = { revision: 1, object: { spec: { leaseDurationSeconds: 8 } } };
+    const service = new PresenceService({
+      cache: { get: () => entry } as unknown as ObjectCache,
+      presence: { announce: () => Promise.resolve({ ok: true, revision: 1 }), renewNow: () => true } as unknown as PresenceStore,
+      mutator: { find: () => Promise.resolve(entry) as never },
+      clock: cluster.clock, random: new SeededRandom(3), logger: silentLogger,
+    });
+    for (let agent = 0; agent < 3_000; agent++) await service.present(`n${agent}`, { session: 's', announce: true });
+    const renewed = service.renewNow('n1', { session: 's', announce: false });
+    expect(renewed).toEqual({ present: true, ttlMs: 8_000, renewAfterMs: 2_600 });
+    expect(service.renewNow('n2', { session: 's', announce: false })).toBe(renewed);
+    for (let agent = 3_000; agent < 5_000; agent++) await service.present(`n${agent}`, { session: 's', announce: true });
+    expect(service.renewNow('n1', { session: 's', announce: false })).toMatchObject({ renewAfterMs: 3_200 });
   });
 
   it('restore makes every node present that was not declared lost, and no other', async () => {
