@@ -1,6 +1,9 @@
 // memory.ts: what the servers hold when nothing happens, and what nodes, queued and finished tasks add to that.
 
+import { findCondition } from '../../api/conditions.js';
+import type { ApiClient } from '../../client/api-client.js';
 import { sleep } from '../../lib/clock.js';
+import { Deferred } from '../../lib/deferred.js';
 import { SystemRandom } from '../../lib/random.js';
 import type { TaskplaneProcesses } from '../../lib/testing/taskplane-processes.js';
 import { nodesReady, startAgents } from '../agents.js';
@@ -9,11 +12,26 @@ import { startHollowCluster } from '../hollow-cluster.js';
 import { rounded } from '../percentiles.js';
 import { residentMiB } from '../resident.js';
 import { fillAndRestart } from '../stored-tasks.js';
-import { allTasks, benchTask, createAll, within } from '../tasks.js';
+import { allTasks, benchTask, createAll, followTasks, within } from '../tasks.js';
 
 /** What was allocated at the start is given back meanwhile. */
 const settleMs = 15_000;
+/** The scheduler tells 500 tasks a second. */
+const tellMsMax = 90_000;
 const capacity = { cpu: '8', memory: '32Gi', tasks: '100' };
+
+/** Follows the tasks until so many have been told why they wait; what is still being written is no memory of tasks. */
+async function tellingOf(client: ApiClient, { clock, progress }: CaseContext, count: number): Promise<{ told: Promise<void>; stop(): Promise<void> }> {
+  const told = new Set<string | undefined>();
+  const all = new Deferred<void>();
+  const stop = await followTasks(client, clock, ({ metadata, status }) => {
+    if (findCondition(status?.conditions, 'Scheduled')?.reason !== 'Unschedulable') return;
+    told.add(metadata.name);
+    if (told.size % 1_000 === 0) progress(`${told.size} of ${count} tasks have been told why they wait`);
+    if (told.size === count) all.resolve();
+  });
+  return { told: all.promise, stop };
+}
 
 /** MiB of each component, once they have settled. */
 async function settled(context: CaseContext, processes: TaskplaneProcesses): Promise<Record<string, number>> {
@@ -75,7 +93,7 @@ export const memoryNodes: BenchCase = {
 
 export const memoryQueued: BenchCase = {
   name: 'memory/10kQueued',
-  description: `Resident memory that 10,000 tasks add to API server and controllers together that wait for a node, ${settleMs / 1_000} s after their creation. There is no node.`,
+  description: `Resident memory that 10,000 tasks add to API server and controllers together that wait for a node, ${settleMs / 1_000} s after the scheduler has told each why. There is no node.`,
   stores: ['etcd', 'embedded'],
   nodes: 0,
   tasks: 10_000,
@@ -86,7 +104,10 @@ export const memoryQueued: BenchCase = {
     processes.startControllers();
     const client = await context.connect(processes.adminKubeconfig);
     const before = await settled(context, processes);
+    const waiting = await tellingOf(client, context, tasks);
     await createAll(client, Array.from({ length: tasks }, (_, index) => benchTask(`queued-${index}`, { command: ['/bin/true'], resources: { requests: { cpu: '100m', memory: '128Mi' } } })), () => clock.monotonic());
+    await within(clock, tellMsMax, 'telling the tasks why they wait', waiting.told);
+    await waiting.stop();
     const measured = growth(before, await settled(context, processes), { count: tasks, per: 10_000 });
     const found = await allTasks(client);
     check(found.length === tasks && found.every(({ status }) => status?.phase === 'Pending'), 'not every task waits');
