@@ -80,6 +80,8 @@ export class WatchCache implements Service {
   readonly #waiters = new RevisionWaiters();
   readonly #ready = new Deferred<void>();
   #revision = 0;
+  /** The same, but of whole batches of the store's watch: a barrier says which batch has everything, not which change (Store.currentRevision). */
+  #reached = 0;
   /** Objects of our own writes under way, by key: so that their text need not be parsed when the event comes back. */
   readonly #building = new Map<string, { readonly value: string; readonly object: KubeObject }>();
   /** Entries of our own acknowledged writes whose event has not come back yet, by revision. */
@@ -181,9 +183,9 @@ export class WatchCache implements Service {
     await this.reached(await this.#store.currentRevision());
   }
 
-  /** Resolves when the cache has come to `revision`. @throws StoreUnavailableError when it stops before that */
+  /** Resolves when the cache has come to `revision`, with all that the store told together with it. @throws StoreUnavailableError when it stops before that */
   reached(revision: number): Promise<void> {
-    return revision <= this.#revision ? Promise.resolve() : this.#waiters.wait(revision);
+    return revision <= this.#reached ? Promise.resolve() : this.#waiters.wait(revision);
   }
 
   /**
@@ -278,8 +280,13 @@ export class WatchCache implements Service {
       told.push(applied);
     }
     this.#tell(told, from);
-    this.#waiters.resolveUpTo(this.#revision);
+    if (at === changes.length) this.#hasReached();
     return at;
+  }
+
+  #hasReached(): void {
+    this.#reached = this.#revision;
+    this.#waiters.resolveUpTo(this.#reached);
   }
 
   #put(stored: Stored): CacheChange {
@@ -333,7 +340,7 @@ export class WatchCache implements Service {
     for (const own of this.#own.values()) if (own.revision <= revision) this.#forgetOwn(own);
     for (const subscriber of this.#subscribers.all()) if (subscriber.after > from) this.#end(subscriber, new GoneError(subscriber.after, revision));
     this.#tell(told, from);
-    this.#waiters.resolveUpTo(revision);
+    this.#hasReached();
   }
 
   #tell(changes: readonly CacheChange[], from: number): void {

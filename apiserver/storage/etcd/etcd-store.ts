@@ -133,8 +133,12 @@ export class EtcdStore implements Store {
     }
   }
 
-  async write(write: Write): Promise<WriteOutcome> {
-    if (write.op !== 'delete') refuseTooLarge(write.key, write.value);
+  write(write: Write): Promise<WriteOutcome> {
+    try {
+      if (write.op !== 'delete') refuseTooLarge(write.key, write.value);
+    } catch (error) {
+      return Promise.reject(error as Error);
+    }
     return write.op !== 'create' && write.key.startsWith(this.#options.presencePrefix) ? this.presence.write(write) : this.#offer(write);
   }
 
