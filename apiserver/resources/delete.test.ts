@@ -1,9 +1,13 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { configMapKind as configMap } from '../../api/config.js';
+import { customResourceDefinitionKind } from '../../api/custom-resource-definition.js';
 import type { Status } from '../../api/errors.js';
 import type { KindDefinition } from '../../api/kind.js';
 import type { KubeObject } from '../../api/meta.js';
 import { namespaceKind } from '../../api/namespace.js';
+import { nodeKind as node } from '../../api/node.js';
+import { goesWithNew } from '../storage/store.js';
+import { objectStoreKey } from './registry-keys.js';
 import type { DeleteOptions, Rendered } from './service.js';
 import { nodeKind, taskKind, TestCluster } from './testing/cluster.js';
 
@@ -113,6 +117,17 @@ describe('delete', () => {
     });
     await expect(remove('a', { preconditions: { resourceVersion: '1' } })).rejects.toMatchObject({ code: 409 });
     expect(await remove('a', { preconditions: { uid: metadata.uid!, resourceVersion: metadata.resourceVersion! } })).toMatchObject({ status: 'Success' });
+  });
+
+  it('closes a namespace after what it has admitted is there: it could be gone before that otherwise', async () => {
+    const kind = namespaceKind as unknown as KindDefinition;
+    await cluster.create(kind, { metadata: { name: 'x' } });
+    await cluster.cache.fresh();
+    const admitted = Array.from({ length: 5 }, (_, n) => cluster.create(configMapKind, { metadata: { name: `c${n}` } }, 'x'));
+    const { metadata } = await stays('x', {}, kind);
+    const made = await Promise.all(admitted);
+    expect(made.filter((object) => Number(object.metadata.resourceVersion) > Number(metadata.resourceVersion))).toEqual([]);
+    expect([namespaceKind, customResourceDefinitionKind, node].map((each) => goesWithNew({ op: 'update', key: objectStoreKey(each, 'x', undefined) }))).toEqual([true, true, false]);
   });
 
   it('keeps the namespaces that every cluster has, and makes others Terminating', async () => {

@@ -20,7 +20,7 @@ export interface GroupCommitOptions<Op, Outcome> {
   readonly commit: (batch: readonly Op[]) => Promise<readonly Outcome[]>;
   readonly keyOf: (op: Op) => string;
   readonly bytesOf: (op: Op) => number;
-  /** Whether the operation makes a new object. @default none does */
+  /** Whether the operation makes a new object, or waits with those that do. @default none does */
   readonly isNew?: (op: Op) => boolean;
   /**
    * The outcome of `op` if it is plain from the outcome that an earlier operation on its key just had, undefined if it must

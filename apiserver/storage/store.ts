@@ -14,6 +14,17 @@
 /** The root of every key. The store keeps keys of its own under it, outside `registry/`. */
 export const rootPrefix = '/taskplane/';
 
+/** Where the objects are that say whether others may be made: namespaces, and definitions of kinds. */
+const placePrefixes = ['core/namespaces/', 'apiextensions.k8s.io/customresourcedefinitions/'].map((kind) => `${rootPrefix}registry/${kind}`);
+
+/**
+ * Whether a write waits in one line with those that make new objects: so does one of an object by which they were admitted, or it would be closed, emptied
+ * and gone while what it has admitted still waits.
+ */
+export function goesWithNew({ op, key }: { readonly op: string; readonly key: string }): boolean {
+  return op === 'create' || placePrefixes.some((prefix) => key.startsWith(prefix));
+}
+
 /** The longest value a store takes, UTF-8 bytes: what fits an etcd request (1.5 MiB by default) with room for the rest. */
 export const valueBytesMax = 1_280 * 1_024;
 

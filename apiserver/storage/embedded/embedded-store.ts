@@ -12,6 +12,7 @@ import {
   GoneError,
   StoreUnavailableError,
   rootPrefix,
+  goesWithNew,
   refuseTooLarge,
   type Change,
   type ListOptions,
@@ -112,7 +113,7 @@ export class EmbeddedStore implements Store {
     this.#commits = new GroupCommit<EmbeddedWrite, WriteOutcome>({
       commit: observedCommit((batch) => this.#commit(batch), clock, onCommit),
       keyOf: (write) => write.key,
-      isNew: (write) => write.op === 'create',
+      isNew: goesWithNew,
       bytesOf: (write) => write.key.length + ('value' in write ? write.value.length : 0),
       settle: (write, earlier, outcome) => (write.op === 'remove' || earlier.op === 'remove' ? undefined : settleWrite(write, earlier, outcome)),
       inFlightMax,

@@ -13,6 +13,7 @@ import {
   StoreUnavailableError,
   prefixEnd,
   rootPrefix,
+  goesWithNew,
   refuseTooLarge,
   type Change,
   type ListOptions,
@@ -83,7 +84,7 @@ export class EtcdStore implements Store {
     this.#commits = new GroupCommit<EtcdWrite, WriteOutcome>({
       commit: observedCommit((batch) => this.#commit(batch), options.clock, options.onCommit),
       keyOf: (write) => write.key,
-      isNew: (write) => write.op === 'create',
+      isNew: goesWithNew,
       bytesOf: (write) => write.key.length * 2 + 64 + ('value' in write ? Buffer.byteLength(write.value) : 0),
       settle: (write, earlier, outcome) => (write.op === 'put' || earlier.op === 'put' ? undefined : settleWrite(write, earlier, outcome, sameEtcdRevision)),
       inFlightMax: 2,
