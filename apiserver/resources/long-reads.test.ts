@@ -15,6 +15,26 @@ const count = 1_200;
 const entryOf = (index: number, labels: object): Entry =>
   new Entry(`/t/${index}`, JSON.stringify({ apiVersion: 'taskplane.dev/v1', kind: 'Task', metadata: { name: `t${index}`, labels }, spec: {} }), index + 1);
 
+describe('a list in pages', () => {
+  it('does not begin between two changes that the store told together: it could not be continued from the store', async () => {
+    let revision = 5;
+    const cache = {
+      get revision() {
+        return revision;
+      },
+      get isBetween() {
+        return revision < 7;
+      },
+      reached: async () => void revision++,
+      list: () => ({ items: [], revision, next: undefined, remaining: 0 }),
+      fresh: async () => {},
+    } as unknown as ObjectCache;
+    const reader = new Reader({ cache, store: { list: () => Promise.reject(new Error('not asked')) }, clock: { monotonic: () => 0 } });
+    expect(await reader.list({ kind: taskKind, namespace: undefined }, {})).toMatchObject({ resourceVersion: '5' });
+    expect(await reader.list({ kind: taskKind, namespace: undefined }, { limit: 1, resourceVersion: '0' })).toMatchObject({ resourceVersion: '7' });
+  });
+});
+
 describe('a read of a few among many', () => {
   let entries: Entry[];
   let cache: ObjectCache;

@@ -17,7 +17,7 @@ export const tasksByNodeIndex = 'tasks-by-node';
 const unsettledTasksIndex = 'unsettled-tasks';
 
 /** What the resource layer uses of the watch cache. */
-export type ObjectCache = Pick<WatchCache, 'revision' | 'get' | 'newest' | 'list' | 'listByIndex' | 'fresh' | 'subscribe' | 'write'>;
+export type ObjectCache = Pick<WatchCache, 'revision' | 'isBetween' | 'reached' | 'get' | 'newest' | 'list' | 'listByIndex' | 'fresh' | 'subscribe' | 'write'>;
 
 /** Pass these to the watch cache: selections by these fields cost what they find, not what there is. */
 export const cacheIndexes: readonly IndexDefinition[] = [

@@ -69,6 +69,7 @@ export class Reader {
     const limit = query.limit || Infinity;
     if (query.continue) return reply(await this.#goOn(selection, render, decodeContinue(query.continue, selection.prefix), limit));
     await caughtUp(cache, version);
+    if (limit < Infinity) await this.#whole();
     if (match === 'Exact' && version !== undefined && version !== cache.revision) {
       return reply(await this.#fromStore(selection, render, { revision: version, after: selection.prefix }, limit, () => expired(listTooOld)));
     }
@@ -77,9 +78,18 @@ export class Reader {
 
   async #goOn(selection: Selection, render: (entry: Entry) => Rendered, point: ContinuePoint, limit: number): Promise<Found> {
     const { revision, after } = point;
-    if (revision === newest) await this.options.cache.fresh();
+    if (revision === newest) {
+      await this.options.cache.fresh();
+      await this.#whole();
+    }
     if (revision === newest || revision === this.options.cache.revision) return this.#fromCache(selection, render, after, limit);
     return this.#fromStore(selection, render, point, limit, () => expired(continueTooOld, encodeContinue({ revision: newest, after })));
+  }
+
+  /** Resolves when what the cache shows can be continued from the store. */
+  async #whole(): Promise<void> {
+    const { cache } = this.options;
+    while (cache.isBetween) await cache.reached(cache.revision);
   }
 
   /** What is looked through is there before it waits for anything, so that all of it is as of one revision. */

@@ -136,6 +136,7 @@ describe('WatchCache', () => {
             all.changes(batch);
             if (between > 0) return;
             between = cache.revision;
+            expect(cache.isBetween).toBe(true);
             expect(cache.list(tasks)).toMatchObject({ revision: between, items: { length: between } });
             setImmediate(() => cache.subscribe({ prefix: tasks, after: between }, late));
           },
@@ -144,6 +145,7 @@ describe('WatchCache', () => {
         // A barrier's revision is that of a batch: its first change is not enough.
         await cache.reached(2);
         expect(cache.revision).toBeGreaterThanOrEqual(101);
+        expect(cache.isBetween).toBe(false);
         expect(between).toBeLessThan(101);
         await cache.reached(102);
         await new Promise((resolve) => setImmediate(resolve));
@@ -155,6 +157,15 @@ describe('WatchCache', () => {
       { clock },
     );
   });
+
+  it('tells what came before a change that cannot be taken, and goes on behind it', () =>
+    withCache([put('a', 1)], async (cache, store) => {
+      const all = new Recorder();
+      cache.subscribe({ prefix: tasks }, all);
+      store.send([put('b', 2), { ...put('c', 3), value: 'what is this' }]);
+      await cache.reached(3);
+      expect(all.told).toEqual(['put b 2']);
+    }));
 
   it('tells a subscriber what it missed and what comes, in one step', () =>
     withCache([put('a', 5)], async (cache, store) => {

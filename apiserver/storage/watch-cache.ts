@@ -183,6 +183,14 @@ export class WatchCache implements Service {
     await this.reached(await this.#store.currentRevision());
   }
 
+  /**
+   * Whether the cache stands between two changes that the store told together: a list of the store can be as of all of them only, so no page of one
+   * continues what is shown now. `reached(revision)` waits for the others.
+   */
+  get isBetween(): boolean {
+    return this.#reached < this.#revision;
+  }
+
   /** Resolves when the cache has come to `revision`, with all that the store told together with it. @throws StoreUnavailableError when it stops before that */
   reached(revision: number): Promise<void> {
     return revision <= this.#reached ? Promise.resolve() : this.#waiters.wait(revision);
@@ -270,17 +278,21 @@ export class WatchCache implements Service {
     const from = this.#revision;
     const told: CacheChange[] = [];
     let at = start;
-    while (at < changes.length && (at < least || at % sliceSteps > 0 || clock.monotonic() < end)) {
-      const change = changes[at++]!;
-      if (change.revision <= this.#revision) continue;
-      this.#revision = change.revision;
-      const applied = change.type === 'put' ? this.#put(change) : this.#delete(change.key, change.revision);
-      if (!applied) continue;
-      this.#window.push(applied);
-      told.push(applied);
+    try {
+      while (at < changes.length && (at < least || at % sliceSteps > 0 || clock.monotonic() < end)) {
+        const change = changes[at++]!;
+        if (change.revision <= this.#revision) continue;
+        this.#revision = change.revision;
+        const applied = change.type === 'put' ? this.#put(change) : this.#delete(change.key, change.revision);
+        if (!applied) continue;
+        this.#window.push(applied);
+        told.push(applied);
+      }
+    } finally {
+      // Also when one cannot be taken, as another program's may: the watch goes on behind it, and what came before it has happened.
+      this.#tell(told, from);
+      if (at === changes.length) this.#hasReached();
     }
-    this.#tell(told, from);
-    if (at === changes.length) this.#hasReached();
     return at;
   }
 
