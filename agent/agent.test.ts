@@ -12,6 +12,7 @@ import { SystemClock } from '../lib/clock.js';
 import { silentLogger } from '../lib/log.js';
 import type { MessageChannel } from '../lib/mux.js';
 import { SystemRandom } from '../lib/random.js';
+import { Journal } from './journal.js';
 import { runAgent, type AgentRunOptions } from './main.js';
 import { MockDriver, MockMachine } from './mock-driver.js';
 import { readStat } from './proc.js';
@@ -123,6 +124,17 @@ describe('runAgent', () => {
     await run('typo', { command: ['no-such-program'] });
     const task = await taskThat(api, 'typo', inPhase('Failed'));
     expect(task.status).toMatchObject({ reason: 'StartError', exitCode: 127, message: expect.stringContaining('no-such-program: command not found') });
+  });
+
+  it('does not start again what it had meant to start before the machine restarted, of which nothing is left', async () => {
+    await (await startAgent()).stop();
+    const { metadata, status } = await run('once', { command: ['true'], onNodeLost: 'Fail' });
+    const journal = Journal.open(join(dataDir, 'journal'), 'an earlier boot');
+    await journal.start({ uid: metadata.uid!, bindings: status?.bindings ?? 1, attempt: 1, tries: 0, namespace: 'default', name: 'once', fenced: true, delays: 0 });
+    journal.close();
+    await startAgent();
+    const task = await taskThat(api, 'once', inPhase('Failed'));
+    expect(task.status).toMatchObject({ attempt: 1, message: expect.stringContaining('the machine was restarted') });
   });
 
   it('stops a task at its deadline', async () => {

@@ -130,10 +130,13 @@ export class Agent {
   async #recoverOne(key: string, record: AttemptRecord): Promise<Recovered> {
     if (record.end) return { record };
     const found = await this.#options.driver.recover(key);
-    if (found === 'never-started') return { record, neverStarted: true };
-    if (isExecution(found)) return { record, execution: found };
-    this.#options.journal.end(key, found);
-    return { record: { ...record, end: found } };
+    const { journal, clock } = this.#options;
+    if (found === 'never-started' && !journal.isOfEarlierBoot(record)) return { record, neverStarted: true };
+    // It must not run again, if it has: a machine that loses power forgets the directories that it made last.
+    const end = found === 'never-started' ? { vanished: true as const, finishedAt: clock.now() } : found;
+    if (isExecution(end)) return { record, execution: end };
+    journal.end(key, end);
+    return { record: { ...record, end } };
   }
 
   #reconcile(task: Task): void {

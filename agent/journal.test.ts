@@ -38,6 +38,18 @@ describe('Journal', () => {
     again.close();
   });
 
+  it('knows which attempts were meant to start before the machine restarted', async () => {
+    const journal = Journal.open(path, 'boot 1');
+    await journal.start(start(1));
+    journal.close();
+    const again = Journal.open(path, 'boot 2');
+    await again.start(start(2));
+    again.close();
+    const third = Journal.open(path, 'boot 2');
+    expect([...third.attempts.values()].map((record) => third.isOfEarlierBoot(record))).toEqual([true, false]);
+    third.close();
+  });
+
   it('keeps only what matters when it is opened, readable by the agent alone', async () => {
     const journal = Journal.open(path);
     for (let number = 0; number < 50; number++) {

@@ -27,6 +27,8 @@ export interface AttemptStart extends AttemptId {
   fenced: boolean;
   /** Ends in a row before this attempt that were followed by a delay. */
   delays: number;
+  /** Boot of the machine when the journal took it in; absent in what an earlier version wrote. */
+  bootId?: string;
 }
 
 /** How an attempt ended, with what the cgroups told before they went. */
@@ -53,6 +55,7 @@ const zeros = Buffer.alloc(aheadBytes);
 
 export class Journal {
   readonly #path: string;
+  readonly #bootId: string | undefined;
   #fd: number;
   readonly #live: Map<string, AttemptRecord>;
   #lines: number;
@@ -63,13 +66,17 @@ export class Journal {
   #syncing = false;
   #waiting: { resolve(): void; reject(error: Error): void }[] = [];
 
-  /** @throws Error when the file cannot be read or written */
-  static open(path: string): Journal {
-    return new Journal(path, replay(readOrEmpty(path)));
+  /**
+   * @param bootId of the machine that the attempts do not outlive; absent where there is none to tell (mock)
+   * @throws Error when the file cannot be read or written
+   */
+  static open(path: string, bootId?: string): Journal {
+    return new Journal(path, replay(readOrEmpty(path)), bootId);
   }
 
-  private constructor(path: string, live: Map<string, AttemptRecord>) {
+  private constructor(path: string, live: Map<string, AttemptRecord>, bootId: string | undefined) {
     this.#path = path;
+    this.#bootId = bootId;
     this.#live = live;
     this.#lines = 0;
     this.#fd = this.#compact();
@@ -82,11 +89,19 @@ export class Journal {
 
   /** Resolves when the intent is on disk: only then may the process be started. */
   start(start: AttemptStart): Promise<void> {
-    this.#append({ fact: 'start', ...start });
+    this.#append({ fact: 'start', ...start, ...(this.#bootId === undefined ? {} : { bootId: this.#bootId }) });
     return new Promise((resolve, reject) => {
       this.#waiting.push({ resolve, reject });
       if (!this.#syncing) this.#sync();
     });
+  }
+
+  /**
+   * Whether the machine has restarted since the attempt was meant to start. It is synced before its files are made, and they are not synced at all: when
+   * there are none it may have run all the same.
+   */
+  isOfEarlierBoot({ start }: AttemptRecord): boolean {
+    return start.bootId !== undefined && start.bootId !== this.#bootId;
   }
 
   stop(key: string, reason: StopReason): void {
@@ -114,7 +129,7 @@ export class Journal {
   #append(fact: JournalFact): void {
     const line = Buffer.from(encode(fact));
     try {
-      if (this.#bytes + line.length > this.#room) this.#room = this.#bytes + writeSync(this.#fd, zeros, 0, aheadBytes, this.#bytes);
+      if (this.#bytes + line.length > this.#room) this.#room = this.#bytes + writeZeros(this.#fd, this.#bytes);
       if (writeSync(this.#fd, line, 0, line.length, this.#bytes) !== line.length) throw new Error(`${this.#path}: no room for a line; free disk space`);
     } catch (error) {
       // A torn line would hide every later one from replay.
@@ -148,15 +163,24 @@ export class Journal {
     const fd = openSync(fresh, 'w', 0o600);
     const facts = factsOf(this.#live);
     const text = Buffer.from(facts.map(encode).join(''));
-    const whole = Buffer.concat([text, zeros]);
-    if (writeSync(fd, whole) !== whole.length) throw new Error(`${fresh}: no room for the journal; free disk space`);
+    if (writeSync(fd, text) !== text.length) throw new Error(`${fresh}: no room for the journal; free disk space`);
+    const room = text.length + writeZeros(fd, text.length);
     fsyncSync(fd);
     renameSync(fresh, this.#path);
     syncDirectory(dirname(this.#path));
     this.#lines = facts.length;
     this.#bytes = text.length;
-    this.#room = whole.length;
+    this.#room = room;
     return fd;
+  }
+}
+
+/** @returns how many there was room for: lines to come may do without */
+function writeZeros(fd: number, at: number): number {
+  try {
+    return writeSync(fd, zeros, 0, aheadBytes, at);
+  } catch {
+    return 0;
   }
 }
 

@@ -32,6 +32,7 @@ import { LogStore, type LogKeep } from './log-store.js';
 import { NativeLauncher } from './native-launcher.js';
 import { NodeRegistration } from './node-status.js';
 import { presenceWays } from './presence-ways.js';
+import { readBootId } from './proc.js';
 import { ProcessDriver } from './process-driver.js';
 import { Semaphore } from './semaphore.js';
 import { SpareDirectories } from './spare-directories.js';
@@ -84,7 +85,7 @@ export async function runAgent(options: AgentRunOptions, signal: AbortSignal): P
   chmodSync(dataDir, 0o711);
   const lock = await lockDataDir(dataDir);
   try {
-    const journal = Journal.open(join(dataDir, 'journal'));
+    const journal = Journal.open(join(dataDir, 'journal'), options.driver ? undefined : readBootId());
     try {
       await runLocked(options, journal, signal);
     } finally {

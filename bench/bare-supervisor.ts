@@ -13,7 +13,7 @@ import { buildEnvironment } from '../agent/environment.js';
 import { Journal } from '../agent/journal.js';
 import { LogStore } from '../agent/log-store.js';
 import { NativeLauncher } from '../agent/native-launcher.js';
-import { readStat } from '../agent/proc.js';
+import { readBootId, readStat } from '../agent/proc.js';
 import { ProcessDriver } from '../agent/process-driver.js';
 import { Semaphore } from '../agent/semaphore.js';
 import { SpareDirectories } from '../agent/spare-directories.js';
@@ -79,7 +79,7 @@ export async function runBareSupervisor({ dataDir, nodeName, tasks }: BareSuperv
   });
   const spares = new SpareDirectories(dataDir);
   const driver = new ProcessDriver({ dataDir, cgroups, watchdog, launcher, spares, clock, logger });
-  const journal = Journal.open(join(dataDir, 'journal'));
+  const journal = Journal.open(join(dataDir, 'journal'), readBootId());
   const logs = new LogStore({ dataDir, ...(cgroups ? { spares } : {}), clock, logger });
   const starts = new Semaphore(startsMax);
   const user = ownUser();
