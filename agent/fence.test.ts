@@ -137,6 +137,19 @@ describe('Fence', () => {
     await end();
   });
 
+  it('is not held open by an answer that comes after it has stopped', async () => {
+    let late: ((answer: PresenceResponse) => void) | undefined;
+    const { clock, fence, end } = world(({ announce }) => (announce ? { present: true, ttlMs } : new Promise((resolve) => (late = resolve))));
+    await clock.advance(1);
+    let killed = false;
+    fence.guard('k', () => (killed = true));
+    await clock.advance(renewalTimes(ttlMs).everyMs);
+    await end();
+    late!({ present: true, ttlMs });
+    await clock.advance(2 * ttlMs);
+    expect([killed, clock.pendingTimers]).toEqual([false, 0]);
+  });
+
   it.each([true, false])('takes a refused connection for a renewal only from the sole API server (%s)', async (soleServer) => {
     let down = false;
     const refused = new TransportError('nobody listens', { cause: Object.assign(new Error('connect'), { code: 'ECONNREFUSED' }) });

@@ -157,7 +157,7 @@ export class Fence implements Service {
       answer = await inTime(asked, clock, timeoutMs, signal);
     } catch (error) {
       if (isReason(error, 'NotFound')) return 'lapsed';
-      this.#takeLate(asked, sentAt, sentUptime);
+      this.#takeLate(asked, sentAt, sentUptime, signal);
       if (this.#soleServer && this.open && error instanceof TransportError && error.refused) this.#hold(sentAt, sentUptime);
       throw error;
     }
@@ -175,11 +175,12 @@ export class Fence implements Service {
   }
 
   /** An answer that comes after its renewal was taken for lost still says that the server heard of it: one that is slow costs no tasks. */
-  #takeLate(asked: Promise<PresenceResponse>, sentAt: number, sentUptime: number | undefined): void {
+  #takeLate(asked: Promise<PresenceResponse>, sentAt: number, sentUptime: number | undefined, signal: AbortSignal): void {
     const lapses = this.#lapses;
     asked.then(
       ({ present, ttlMs }) => {
-        if (present && ttlMs >= this.#ttlMs && this.open && this.#lapses === lapses && sentAt > this.#heldFrom) this.#hold(sentAt, sentUptime);
+        // When we have stopped, the deadline is that of the agent that follows.
+        if (!signal.aborted && present && ttlMs >= this.#ttlMs && this.open && this.#lapses === lapses && sentAt > this.#heldFrom) this.#hold(sentAt, sentUptime);
       },
       () => undefined,
     );
