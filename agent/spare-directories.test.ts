@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { chmodSync, existsSync, mkdirSync, readdirSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, existsSync, mkdirSync, readdirSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -39,9 +39,13 @@ describe('SpareDirectories', () => {
     writeFileSync(join(attempt('full'), 'work', 'left'), '');
     writeFileSync(join(attempt('timed'), 'times'), '');
     attempt('open', 0o755);
+    chmodSync(attempt('listed'), 0o744);
+    chmodSync(attempt('inherited'), 0o2700);
+    const root = process.getuid!() === 0;
+    if (root) chownSync(attempt('given away'), 65_534, 65_534);
     mkdirSync(path('linked'));
     symlinkSync('/', join(path('linked'), 'work'));
-    for (const name of ['full', 'timed', 'open', 'linked']) expect([name, spares.give(path(name))]).toEqual([name, false]);
+    for (const name of ['full', 'timed', 'open', 'linked', 'listed', 'inherited', ...(root ? ['given away'] : [])]) expect([name, spares.give(path(name))]).toEqual([name, false]);
     expect(existsSync(join(path('full'), 'work', 'left'))).toBe(true);
     expect(spares.take(path('next'))).toBe(false);
   });

@@ -46,7 +46,7 @@ export class SpareDirectories {
     if (this.#names.length >= sparesMax) return false;
     try {
       for (const name of ['run', 'output.log']) unlinkSync(join(path, name));
-      if (readdirSync(path).join() !== 'work' || !isClean(join(path, 'work'))) return false;
+      if (readdirSync(path).join() !== 'work' || ![path, join(path, 'work')].every(isOwn) || readdirSync(join(path, 'work')).length > 0) return false;
       const name = String(this.#made++);
       renameSync(path, join(this.#dir, name));
       this.#names.push(name);
@@ -57,7 +57,8 @@ export class SpareDirectories {
   }
 }
 
-function isClean(work: string): boolean {
-  const { mode, uid, size } = lstatSync(work);
-  return mode === ownModeOnly && uid === process.getuid!() && size <= sizeMax && readdirSync(work).length === 0;
+/** As the agent has made it: the attempt may have given it away or opened it to others. */
+function isOwn(path: string): boolean {
+  const { mode, uid, size } = lstatSync(path);
+  return mode === ownModeOnly && uid === process.getuid!() && size <= sizeMax;
 }
