@@ -17,7 +17,8 @@
 // - From then on its standard error is `run`. The shell says there when the command was ended by a signal; exit code 137 without such
 //   a word before it is an exit code like any other. Hence the subshell: the redirection must not be the shell's own. Shells
 //   are silent about SIGINT and SIGPIPE, which therefore read as exit codes 130 and 141.
-// - `run` is complete when its last line, after the first, is a number. One file for all, because creating files is what costs.
+// - `run` is complete when its last line, after the first, is a number: nothing may be said there after it, not even that the kernel knows no
+//   cgroup.kill (before Linux 5.14). One file for all, because creating files is what costs.
 //
 // Its variables have names that no task uses, since the shell would hand changed values on to the command.
 
@@ -51,7 +52,8 @@ fi
 ${beforeCommand}(exec "$@") 2>&1
 __taskplane_code=$?
 echo "$__taskplane_code" >&2
-if [ -n "$__taskplane_kill" ]; then echo 1 >"$__taskplane_kill"; else kill -KILL 0; fi
+[ -z "$__taskplane_kill" ] || { echo 1 >"$__taskplane_kill"; } 2>/dev/null
+kill -KILL 0
 `;
 }
 
