@@ -5,6 +5,7 @@ import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { SystemClock } from '../lib/clock.js';
 import { silentLogger } from '../lib/log.js';
+import type { Cgroups } from './cgroup.js';
 import { detectCgroups } from './cgroup-detect.js';
 import { driverContract, startSpec, type DriverFixture } from './driver-contract.js';
 import { NativeLauncher } from './native-launcher.js';
@@ -12,7 +13,7 @@ import { ProcessDriver } from './process-driver.js';
 import { allPids, isAlive, readStat, uptimeCentiseconds } from './proc.js';
 import { looksForEndedChildren } from './testing/ended-children.js';
 import { Watchdog } from './watchdog.js';
-import type { StartSpec } from './driver.js';
+import { MachineBusyError, StartError, type StartSpec } from './driver.js';
 
 const root = userInfo().uid === 0;
 const clock = new SystemClock();
@@ -64,6 +65,19 @@ const commands = {
 driverContract('ProcessDriver in process groups', () => makeFixture(false), commands);
 if (root) driverContract('ProcessDriver in cgroups', () => makeFixture(true), commands);
 driverContract('ProcessDriver with a native launcher', () => makeNative(root), commands);
+
+it.each([
+  ['EAGAIN', MachineBusyError],
+  ['EACCES', StartError],
+])('tries again later when the kernel has no room for a cgroup just now (%s)', async (code, expected) => {
+  const dataDir = await mkdtemp(join(tmpdir(), 'taskplane-driver-'));
+  const create = (): Promise<never> => Promise.reject(new Error('cannot make the cgroup', { cause: Object.assign(new Error('mkdir'), { code }) }));
+  const cgroups = { create, adopt: () => ({ remove: () => true }), ownDirectories: () => [] } as unknown as Cgroups;
+  const driver = new ProcessDriver({ dataDir, cgroups, watchdog: new Watchdog({ dataDir, cgroups, logger: silentLogger }), clock, logger: silentLogger });
+  await expect(driver.start(startSpec({ argv: ['true'] }))).rejects.toThrow(expected);
+  await driver.close();
+  await rm(dataDir, { recursive: true, force: true });
+});
 
 describe.each(root ? [true, false] : [false])('ProcessDriver (cgroups: %s)', (withCgroups) => {
   let fixture: ProcessFixture;

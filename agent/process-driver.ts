@@ -178,7 +178,8 @@ export class ProcessDriver implements Driver {
       return await this.#options.cgroups?.create(spec.key, spec);
     } catch (error) {
       this.#options.cgroups?.adopt(spec.key).remove();
-      throw new StartError((error as Error).message, 128);
+      const { message, cause } = error as Error & { cause?: NodeJS.ErrnoException };
+      throw cause?.code !== undefined && busyCodes.has(cause.code) ? cause : new StartError(message, 128);
     }
   }
 
