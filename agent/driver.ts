@@ -127,8 +127,11 @@ export interface Execution {
   exec(spec: ExecSpec): Promise<ExecProcess>;
   /** Every process of the attempt; some may come twice. Those that are costly to find come last. */
   pids(): Iterable<number>;
-  /** Stops watching; the process goes on and can be recovered. `ended` then never resolves. */
-  detach(): void;
+  /**
+   * Stops watching; the process goes on and can be recovered. `ended` then never resolves.
+   * @returns false when it has ended already: `ended` still resolves, and what it tells (usage, want of memory) nobody can find out again
+   */
+  detach(): boolean;
 }
 
 export interface Driver {

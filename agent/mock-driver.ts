@@ -113,7 +113,7 @@ class MockProcess {
       usage: () => (this.machine.running.has(this.key) ? this.usage() : undefined),
       exec: () => Promise.reject(new StartError('a mock task has no process, so no command can run beside it', 126)),
       pids: () => [],
-      detach: () => void (detached = true),
+      detach: () => (detached = true),
     };
   }
 }

@@ -106,9 +106,11 @@ export class ProcessExecution implements Execution {
     yield* markedPids(this.key);
   }
 
-  detach(): void {
+  detach(): boolean {
+    if (this.#over) return false;
     this.#detached = true;
     this.#stopWatching();
+    return true;
   }
 
   #watch(): void {

@@ -4,7 +4,7 @@
 // when it may run elsewhere.
 
 import type { Task } from '../api/task.js';
-import type { Clock } from '../lib/clock.js';
+import { sleep, type Clock } from '../lib/clock.js';
 import type { Logger } from '../lib/log.js';
 import { isVanished, type Execution } from './driver.js';
 import type { Fence } from './fence.js';
@@ -30,6 +30,9 @@ export interface Supervised {
   onEnd(): void;
 }
 
+/** Longer only takes what is stuck in the kernel. */
+const putAwayMsMax = 1_000;
+
 /** How it ended and why it was stopped, both in the journal; 'dropped' when nobody asks any more. */
 export async function supervise(supervised: Supervised): Promise<{ end: RecordedEnd; stop: StopReason | undefined } | 'dropped'> {
   const { key, execution, wanted, stoppedBefore, fence, journal, clock, logger } = supervised;
@@ -51,7 +54,8 @@ export async function supervise(supervised: Supervised): Promise<{ end: Recorded
   let answered: Task | undefined;
   while (!end) {
     if (wanted.order === 'detach') {
-      execution.detach();
+      // What has ended a moment ago is still being put away, and with its cgroup goes what that has counted.
+      if (!execution.detach() && (await endsWithin(putAwayMsMax, execution, clock))) continue;
       release();
       return 'dropped';
     }
@@ -92,4 +96,11 @@ export async function supervise(supervised: Supervised): Promise<{ end: Recorded
   }
   journal.end(key, end);
   return { end, stop: stop?.reason };
+}
+
+async function endsWithin(ms: number, execution: Execution, clock: Clock): Promise<boolean> {
+  const waited = new AbortController();
+  const ends = await Promise.race([execution.ended.then(() => true), sleep(clock, ms, waited.signal).then(() => false)]);
+  waited.abort();
+  return ends;
 }

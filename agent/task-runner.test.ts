@@ -4,9 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TaskReport } from '../api/task-status.js';
 import type { Task } from '../api/task.js';
+import { Deferred } from '../lib/deferred.js';
 import { FakeClock } from '../lib/fake-clock.js';
 import { silentLogger as logger } from '../lib/log.js';
-import { MachineBusyError } from './driver.js';
+import { MachineBusyError, type Execution, type Exit } from './driver.js';
 import { Fence } from './fence.js';
 import { Journal } from './journal.js';
 import { MockDriver } from './mock-driver.js';
@@ -129,6 +130,20 @@ describe('TaskRunner', () => {
     stillBound = true;
     await ended();
     expect(reports.at(-1)).toMatchObject({ phase: 'Succeeded' });
+  });
+
+  it.each([true, false])('tells how an attempt ended that was being put away when the agent went, unless that takes long (%s)', async (soon) => {
+    const ended = new Deferred<Exit>();
+    const execution = { startedAt: 0, ended: ended.promise, detach: () => false } as unknown as Execution;
+    driver.start = () => Promise.resolve(execution);
+    const runner = new TaskRunner(context, task());
+    const over = run(runner);
+    await until(() => reports.at(-1)?.phase === 'Running');
+    runner.detach();
+    await clock.advance(1);
+    if (soon) ended.resolve({ exitCode: 137, signal: 'SIGKILL', oomKilled: true, finishedAt: 5, usage: { memoryPeakBytes: 6 } });
+    await over();
+    expect(reports.at(-1)).toMatchObject(soon ? { phase: 'Failed', message: expect.stringContaining('memory'), usage: { memoryPeakBytes: 6 } } : { phase: 'Running' });
   });
 
   it('leaves nothing in the journal of an attempt that was never started, however it ends', async () => {
