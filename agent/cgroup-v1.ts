@@ -48,7 +48,7 @@ export class CgroupsV1 implements Cgroups {
     const dirs = this.#dirs(key, needless);
     const unified = this.#unified?.create(key, { limits: {}, requests: {} });
     // All of them, so that nothing is still being made when it is said that one was refused.
-    for (const made of await Promise.allSettled([...[...new Set(dirs.values())].map(makeAttemptGroup), unified])) if (made.status === 'rejected') throw made.reason;
+    for (const made of await Promise.allSettled([...[...new Set(dirs.values())].map((dir) => makeAttemptGroup(dir)), unified])) if (made.status === 'rejected') throw made.reason;
     const memory = dirs.get('memory');
     if (memory && limits.memoryBytes !== undefined) {
       if (!tryWrite(join(memory, 'memory.limit_in_bytes'), String(limits.memoryBytes))) throw new Error(`the kernel refuses a memory limit of ${limits.memoryBytes} bytes`);

@@ -12,6 +12,7 @@ export class CgroupsV2 implements Cgroups {
   readonly kind = 'cgroup-v2';
   readonly problem: string | undefined;
   readonly controllers: ReadonlySet<string>;
+  readonly #parent: string;
   readonly #root: string;
   readonly #node: string;
 
@@ -26,13 +27,18 @@ export class CgroupsV2 implements Cgroups {
   }
 
   private constructor(parent: string, root: string, node: string) {
+    this.#parent = parent;
     this.#root = root;
     this.#node = node;
-    enableControllers(parent);
-    for (const group of [root, node]) for (const controller of controllersWanted) tryWrite(join(group, 'cgroup.subtree_control'), `+${controller}`);
+    this.#handOnControllers();
     this.controllers = new Set((tryRead(join(node, 'cgroup.subtree_control')) ?? '').trim().split(/\s+/).filter(Boolean));
     const missing = controllersWanted.filter((controller) => !this.controllers.has(controller));
     this.problem = missing.length > 0 ? `limits of ${missing.join(' and ')} are not enforced: ${parent} does not hand on the ${missing.join(' and ')} controller` : undefined;
+  }
+
+  #handOnControllers(): void {
+    enableControllers(this.#parent);
+    for (const group of [this.#root, this.#node]) for (const controller of controllersWanted) tryWrite(join(group, 'cgroup.subtree_control'), `+${controller}`);
   }
 
   /** Whether the kernel counts here what a group uses of the cpu, which needs no controller. */
@@ -42,7 +48,9 @@ export class CgroupsV2 implements Cgroups {
 
   async create(key: string, { limits, requests }: GroupSettings): Promise<GroupV2> {
     const group = new GroupV2(join(this.#node, key));
-    await makeAttemptGroup(group.path);
+    await makeAttemptGroup(group.path, () => {
+      if (makeGroup(this.#node)) this.#handOnControllers();
+    });
     if (this.controllers.has('memory') && limits.memoryBytes !== undefined) {
       if (!tryWrite(join(group.path, 'memory.max'), String(limits.memoryBytes))) throw new Error(`the kernel refuses a memory limit of ${limits.memoryBytes} bytes`);
       tryWrite(join(group.path, 'memory.swap.max'), '0');

@@ -75,10 +75,16 @@ export function makeGroup(path: string): boolean {
   }
 }
 
-/** A group in one that `makeGroup` made, without its costly questions, on another thread. @throws Error when the kernel refuses */
-export function makeAttemptGroup(path: string): Promise<void> {
+/**
+ * A group in one that `makeGroup` made, without its costly questions, on another thread.
+ * @param makeParent makes that again, if it takes more than a directory
+ * @throws Error when the kernel refuses
+ */
+export function makeAttemptGroup(path: string, makeParent: () => void = () => undefined): Promise<void> {
   return new Promise((resolve, reject) => {
     mkdir(path, (error) => {
+      // The watchdog of an earlier agent, which had nothing left to guard, has removed what we found when we started.
+      if (error?.code === 'ENOENT') makeParent();
       if (!error || error.code === 'EEXIST' || (error.code === 'ENOENT' && makeGroup(path))) resolve();
       else reject(new Error(`cannot make the cgroup ${path}`, { cause: error }));
     });

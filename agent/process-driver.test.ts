@@ -99,6 +99,12 @@ describe.each(root ? [true, false] : [false])('ProcessDriver (cgroups: %s)', (wi
     expect(output).toBe(args.map((arg) => `<${arg}>`).join(''));
   });
 
+  it('limits what it starts although the watchdog of an earlier agent has removed the groups that it found', async () => {
+    await fixture.driver.close();
+    const { end } = await run({ argv: ['true'], limits: { memoryBytes: 64 * 2 ** 20, cpuMilli: 500 } });
+    expect(end).toMatchObject({ exitCode: 0 });
+  });
+
   it('keeps standard output and error in the order of writing', async () => {
     const { output } = await run({ script: 'for i in 1 2 3; do echo out $i; echo err $i >&2; done' });
     expect(output).toBe('out 1\nerr 1\nout 2\nerr 2\nout 3\nerr 3\n');
