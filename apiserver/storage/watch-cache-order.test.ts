@@ -28,10 +28,11 @@ const subscriptions: readonly Subscription[] = [
 ];
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
-/** Nothing is waited for longer than a turn. */
+let looks = 0;
+/** Nothing is waited for longer than a turn; a millisecond goes by with every look, so that large batches are taken over several. */
 const clock: Clock = {
   now: () => 0,
-  monotonic: () => 0,
+  monotonic: () => looks++,
   timer: (_ms, fn) => {
     const timer = setImmediate(fn);
     return { cancel: () => clearImmediate(timer) };
@@ -43,10 +44,12 @@ class RandomStore implements Store {
   readonly presence = {} as Store['presence'];
   readonly history: Change[] = [];
   readonly #random: Random;
+  readonly #batchMax: number;
   readonly #current = new Map<string, Change>();
 
-  constructor(random: Random) {
+  constructor(random: Random, batchMax: number) {
     this.#random = random;
+    this.#batchMax = batchMax;
   }
 
   get revision(): number {
@@ -73,7 +76,7 @@ class RandomStore implements Store {
   async *watch(_prefix: string, revision: number, signal: AbortSignal): AsyncGenerator<readonly Change[]> {
     for (let next = revision - 1; !signal.aborted; ) {
       if (this.#random.integer(40) === 0) throw new Error('it broke');
-      const batch = this.history.slice(next, next + this.#random.integer(6));
+      const batch = this.history.slice(next, next + this.#random.integer(this.#batchMax));
       next += batch.length;
       if (batch.length > 0) yield batch;
       else await turn();
@@ -127,10 +130,17 @@ function about({ prefix: under, index }: Subscription, history: readonly Change[
 }
 
 describe('what watchers of the cache are told', () => {
-  it.each([1, 2, 3, 4])('is every change once, in order (seed %i)', async (seed) => {
+  it.each([
+    [1, 6],
+    [2, 6],
+    [3, 6],
+    [4, 6],
+    [5, 120],
+    [6, 120],
+  ])('is every change once, in order (seed %i, up to %i changes at a time)', async (seed, batchMax) => {
     const random = new SeededRandom(seed);
-    const store = new RandomStore(random);
-    const cache = new WatchCache({ store, indexes, windowChanges: 60, parsedCharacters: 1_000, clock, random, log: silentLogger });
+    const store = new RandomStore(random, batchMax);
+    const cache = new WatchCache({ store, indexes, windowChanges: 10 * batchMax, parsedCharacters: 1_000, clock, random, log: silentLogger });
     const stop = new AbortController();
     const running = cache.run(stop.signal);
     await cache.ready;
@@ -159,7 +169,7 @@ describe('what watchers of the cache are told', () => {
         const value = encodeObject(object);
         const write: Write = !stored ? { op: 'create', key, value } : random.integer(4) > 0 ? { op: 'update', key, value, revision: stored.revision } : { op: 'delete', key, revision: stored.revision };
         writes.push(random.integer(2) === 0 ? store.write(write) : cache.write(write, write.op === 'delete' ? undefined : object));
-        if (random.integer(3) === 0) await turn();
+        if (random.integer(batchMax / 2) === 0) await turn();
       }
       await Promise.all(writes);
       await cache.fresh();
