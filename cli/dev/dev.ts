@@ -84,6 +84,7 @@ async function serve(cluster: DevCluster, session: Session, what: { manifests: r
   await Promise.race([cluster.nodesReady(signal), aborted(signal)]);
   if (signal.aborted) return;
   io.out.write(`ready ${cluster.url}\n`);
+  const since = clock.now();
   await applyAll(cluster, io, what.manifests);
   const view = new TaskView({
     client: cluster.client,
@@ -91,6 +92,7 @@ async function serve(cluster: DevCluster, session: Session, what: { manifests: r
     clock,
     random,
     title: `Taskplane ${version} at ${cluster.url} (Ctrl-C stops it)`,
+    since,
     hints: hintsFor(what.kubeconfig, what.manifests),
     onResize: (handler) => {
       process.stdout.on('resize', handler);

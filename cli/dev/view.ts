@@ -17,6 +17,8 @@ export interface ViewOptions {
   clock: Clock;
   random: Random;
   title: string;
+  /** What had finished before this second is history: it is in the table, and no news. Milliseconds since the epoch. */
+  since: number;
   /** What to try next. */
   hints: readonly string[];
   /** Tells when the terminal has another size. */
@@ -82,11 +84,12 @@ export class TaskView implements Service {
   }
 
   #replace(tasks: readonly Task[]): void {
+    // Timestamps are of whole seconds.
+    const since = Math.floor(this.options.since / 1_000) * 1_000;
     let finishedBefore = 0;
     for (const task of tasks) {
       const row = rowOf(task);
-      // What was over before we looked is history: it is in the table, and no news.
-      if (!this.#listed && row.finished) {
+      if (!this.#listed && row.finished && (row.finishedAt ?? 0) < since) {
         finishedBefore++;
         this.#rows.set(row);
       } else this.#set(row);
