@@ -25,6 +25,7 @@ import { CacheSubscribers, Subscriber, type CacheSink, type Subscription } from 
 import { CacheWindow, type CacheChange } from './cache-window.js';
 import { Entry, withRevision } from './entry.js';
 import { EntryMemory } from './entry-memory.js';
+import { OwnWrites } from './own-writes.js';
 import { RevisionWaiters } from './revision-waiters.js';
 import { GoneError, StoreUnavailableError, rootPrefix, type Change, type Store, type Stored, type Write, type WriteOutcome } from './store.js';
 
@@ -82,12 +83,7 @@ export class WatchCache implements Service {
   #revision = 0;
   /** The same, but of whole batches of the store's watch: a barrier says which batch has everything, not which change (Store.currentRevision). */
   #reached = 0;
-  /** Objects of our own writes under way, by key: so that their text need not be parsed when the event comes back. */
-  readonly #building = new Map<string, { readonly value: string; readonly object: KubeObject }>();
-  /** Entries of our own acknowledged writes whose event has not come back yet, by revision. */
-  readonly #own = new Map<number, Entry>();
-  /** The newest of them by key. */
-  readonly #ownByKey = new Map<string, Entry>();
+  readonly #own = new OwnWrites();
 
   constructor(options: WatchCacheOptions) {
     this.#options = options;
@@ -150,7 +146,7 @@ export class WatchCache implements Service {
    * deleted since by others: for who makes the next write of it, whose guard finds that out.
    */
   newest(key: string): Entry | undefined {
-    return this.#ownByKey.get(key) ?? this.#entries.get(key);
+    return this.#own.newest(key) ?? this.#entries.get(key);
   }
 
   /**
@@ -218,20 +214,15 @@ export class WatchCache implements Service {
    * @param object what `write.value` says, where the caller has it: it is shared from then on, never change it
    */
   write(write: Write, object?: KubeObject): Promise<CacheOutcome> {
-    const { key } = write;
-    const building = object && write.op !== 'delete' ? { value: write.value, object } : undefined;
-    if (building) this.#building.set(key, building);
-    const built = (): void => {
-      if (building && this.#building.get(key) === building) this.#building.delete(key);
-    };
+    const answered = object && write.op !== 'delete' ? this.#own.begin(write.key, write.value, object) : undefined;
     // Every write comes by here: as few promises as that takes.
     return this.#store.write(write).then(
       (outcome) => {
-        built();
+        answered?.();
         return this.#written(write, outcome, object);
       },
       (error: unknown) => {
-        built();
+        answered?.();
         throw error;
       },
     );
@@ -242,14 +233,11 @@ export class WatchCache implements Service {
     if (!outcome.ok) return { ok: false, current: outcome.current && this.#entryOf(outcome.current) };
     const { revision } = outcome;
     if (write.op === 'delete') {
-      this.#ownByKey.delete(key);
+      this.#own.deleted(key);
       return { ok: true, revision, entry: undefined };
     }
     const entry = this.#entryOf({ key, value: write.value, revision }, object);
-    if (revision > this.#revision) {
-      this.#own.set(revision, entry);
-      this.#ownByKey.set(key, entry);
-    }
+    if (revision > this.#revision) this.#own.acknowledged(entry);
     return { ok: true, revision, entry };
   }
 
@@ -257,7 +245,7 @@ export class WatchCache implements Service {
   #entryOf({ key, value, revision }: Stored, object?: KubeObject): Entry {
     const cached = revision <= this.#revision ? this.#entries.get(key) : undefined;
     if (cached?.revision === revision) return cached;
-    return this.#own.get(revision) ?? new Entry(key, value, revision, object && withRevision(object, revision), this.#memory);
+    return this.#own.at(revision) ?? new Entry(key, value, revision, object && withRevision(object, revision), this.#memory);
   }
 
   /** For each key under `prefix` that changed after `revision`: what was stored before. */
@@ -309,16 +297,10 @@ export class WatchCache implements Service {
 
   /** The entry of what the store says: our own write's, where it is one. */
   #entryToPut({ key, value, revision }: Stored): Entry {
-    const own = this.#own.get(revision);
-    if (own) this.#forgetOwn(own);
-    const building = own ? undefined : this.#building.get(key);
-    const object = building?.value === value ? withRevision(building.object, revision) : undefined;
-    return own ?? new Entry(key, value, revision, object, this.#memory);
-  }
-
-  #forgetOwn(own: Entry): void {
-    this.#own.delete(own.revision);
-    if (this.#ownByKey.get(own.key) === own) this.#ownByKey.delete(own.key);
+    const own = this.#own.take(revision);
+    if (own) return own;
+    const object = this.#own.objectOf(key, value);
+    return new Entry(key, value, revision, object && withRevision(object, revision), this.#memory);
   }
 
   #delete(key: string, revision: number): CacheChange | undefined {
@@ -349,7 +331,7 @@ export class WatchCache implements Service {
     this.#entries = entries;
     this.#revision = revision;
     this.#window.reset(revision);
-    for (const own of this.#own.values()) if (own.revision <= revision) this.#forgetOwn(own);
+    this.#own.forgetUpTo(revision);
     for (const subscriber of this.#subscribers.all()) if (subscriber.after > from) this.#end(subscriber, new GoneError(subscriber.after, revision));
     this.#tell(told, from);
     this.#hasReached();

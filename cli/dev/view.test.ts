@@ -23,6 +23,7 @@ describe('TaskView', () => {
     const client = {
       list: async () => ({ metadata: { resourceVersion: '7' }, items: [finished('old', '2026-01-01T00:00:09Z'), finished('new', '2026-01-01T00:00:10Z')] }),
       async *watchBatches() {
+        yield [];
         stop.abort();
       },
     } as unknown as ApiClient;
