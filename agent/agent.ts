@@ -2,6 +2,9 @@
 //
 // Keeps one runner per task that is bound to this node: makes runners, tells them what changed, and gives those of an
 // earlier agent back what it left running. It decides nothing about a task; task-runner.ts does.
+//
+// What the agent itself has reported need not come back over its watch (Informer, exceptReportsOf): a task is over for it once the server
+// has taken the report of its end. What was on its way then, or comes from a server that tells all, changes nothing any more.
 
 import { isFinished, type Task } from '../api/task.js';
 import type { InformerChange } from '../client/informer.js';
@@ -35,6 +38,8 @@ interface Entry {
   /** Resolves when the runner has nothing left to do. */
   done: Promise<void>;
   finished: boolean;
+  /** The cluster has told that the task is over, or is not here any more. */
+  dropped?: true;
   /** The newest version of the task, if it belongs to a later binding: its runner is made when this one has ended. */
   next?: Task;
 }
@@ -47,6 +52,8 @@ export class Agent {
   readonly #options: AgentOptions;
   readonly #entries = new Map<string, Entry>();
   readonly #recovered = new Map<string, Recovered>();
+  /** Uids of tasks that have finished, of which the informer may not know: as long as it has them. */
+  readonly #finished = new Set<string>();
   #stopping = false;
 
   constructor(options: AgentOptions) {
@@ -143,9 +150,12 @@ export class Agent {
     const uid = task.metadata.uid!;
     const entry = this.#entries.get(uid);
     if (isFinished(task)) {
+      this.#finished.delete(uid);
       this.#drop(uid);
       return;
     }
+    // Seen before the end that has been reported since: a finished task stays finished.
+    if (this.#finished.has(uid)) return;
     if (!entry) {
       if (!this.#stopping) this.#add(task);
       return;
@@ -160,9 +170,11 @@ export class Agent {
   }
 
   #gone(task: Task): void {
-    this.#drop(task.metadata.uid!);
+    const uid = task.metadata.uid!;
+    this.#drop(uid);
+    const hasFinished = this.#finished.delete(uid) || isFinished(task);
     // Moved to another node, it may still be asked for its log here.
-    if (task.metadata.deletionTimestamp || isFinished(task)) this.#options.logs.removeTask(task.metadata.uid!);
+    if (task.metadata.deletionTimestamp || hasFinished) this.#options.logs.removeTask(uid);
   }
 
   #add(task: Task): void {
@@ -179,6 +191,10 @@ export class Agent {
       .then(() => {
         entry.finished = true;
         if (entry.next) this.#ended(uid, entry);
+        else if (runner.hasFinished && !entry.dropped && this.#entries.get(uid) === entry) {
+          this.#entries.delete(uid);
+          this.#finished.add(uid);
+        }
       });
   }
 
@@ -192,6 +208,7 @@ export class Agent {
   #drop(uid: string): void {
     const entry = this.#entries.get(uid);
     if (!entry) return;
+    entry.dropped = true;
     delete entry.next;
     if (!entry.finished) entry.runner.forget();
     void entry.done.then(() => {

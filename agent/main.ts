@@ -133,7 +133,8 @@ async function runLocked(options: AgentRunOptions, journal: Journal, signal: Abo
     logger,
   });
   const events = new EventRecorder({ client, component: 'agent', host: nodeName, clock, logger });
-  const writer = new StatusWriter({ nodeName, bulk: (path, body) => client.bulk(path, body), events, clock, random, logger });
+  const reporter = random.uuid();
+  const writer = new StatusWriter({ nodeName, reporter, bulk: (path, body) => client.bulk(path, body), events, clock, random, logger });
   const context: RunnerContext = {
     nodeName,
     driver,
@@ -150,7 +151,7 @@ async function runLocked(options: AgentRunOptions, journal: Journal, signal: Abo
     attemptEnded: (key) => logs.ended(key),
   };
   const agent: Agent = new Agent({ context, driver, journal, fence, logs, clock, logger });
-  const informer = new Informer<Task>({ client, kind: taskKind, fieldSelector: `status.nodeName=${nodeName}`, clock, random, logger });
+  const informer = new Informer<Task>({ client, kind: taskKind, fieldSelector: `status.nodeName=${nodeName}`, exceptReportsOf: reporter, clock, random, logger });
 
   fence.inherit();
   await agent.recover();

@@ -42,6 +42,8 @@ const eventsMax = 200;
 
 export interface StatusWriterOptions {
   nodeName: string;
+  /** By which a watch knows what need not be told back (api/protocol.ts, StatusBulk). */
+  reporter?: string;
   bulk(path: string, body: object): Promise<BulkOutcome[]>;
   /** What waits to be told besides. */
   events?: { take(max: number): EventCargo | undefined };
@@ -151,7 +153,8 @@ export class StatusWriter implements Service {
     this.#sending = batch.length;
     let failed: unknown;
     try {
-      const body: StatusBulk = { nodeName: this.#options.nodeName, items: batch.map(([, { report }]) => report), ...(cargo ? { events: cargo.items } : {}) };
+      const { nodeName, reporter } = this.#options;
+      const body: StatusBulk = { nodeName, items: batch.map(([, { report }]) => report), ...(reporter === undefined ? {} : { reporter }), ...(cargo ? { events: cargo.items } : {}) };
       const outcomes = await this.#options.bulk(bulkPaths.status, body);
       cargo?.told(outcomes.slice(batch.length));
       batch.forEach(([key, waiting], index) => {

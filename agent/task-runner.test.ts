@@ -4,12 +4,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TaskReport } from '../api/task-status.js';
 import type { Task } from '../api/task.js';
+import type { InformerChange } from '../client/informer.js';
 import { Deferred } from '../lib/deferred.js';
 import { FakeClock } from '../lib/fake-clock.js';
 import { silentLogger as logger } from '../lib/log.js';
+import { Agent } from './agent.js';
 import { MachineBusyError, type Execution, type Exit } from './driver.js';
 import { Fence } from './fence.js';
 import { Journal } from './journal.js';
+import type { LogStore } from './log-store.js';
 import { MockDriver } from './mock-driver.js';
 import { Semaphore } from './semaphore.js';
 import { TaskRunner, type RunnerContext } from './task-runner.js';
@@ -144,6 +147,33 @@ describe('TaskRunner', () => {
     if (soon) ended.resolve({ exitCode: 137, signal: 'SIGKILL', oomKilled: true, finishedAt: 5, usage: { memoryPeakBytes: 6 } });
     await over();
     expect(reports.at(-1)).toMatchObject(soon ? { phase: 'Failed', message: expect.stringContaining('memory'), usage: { memoryPeakBytes: 6 } } : { phase: 'Running' });
+  });
+
+  it('is not run again once the server has taken its end, whatever a watch that need not tell of that still tells', async () => {
+    const removed: string[] = [];
+    const logs = { recover: () => undefined, removeTask: (uid: string) => removed.push(uid) } as unknown as LogStore;
+    const agent = new Agent({ context, driver, journal, fence: context.fence, logs, clock, logger });
+    let tell: (changes: readonly InformerChange<Task>[]) => void = () => undefined;
+    agent.follow({ synced: Promise.resolve(), onChanges: (handler) => void (tell = handler) });
+    const change = (type: InformerChange<Task>['type'], more: Partial<Task['metadata']> = {}): void => {
+      const { metadata, ...rest } = task();
+      tell([{ type, object: { ...rest, metadata: { ...metadata, ...more } } }]);
+    };
+    const ended = (uid: string): Promise<void> => until(() => reports.some((report) => report.uid === uid && report.phase === 'Succeeded') && agent.taskOf(uid) === undefined);
+    change('added');
+    await ended('u');
+    change('modified', { labels: { late: 'yes' } });
+    await clock.advance(1_000);
+    expect([driver.machine.started, agent.taskOf('u'), removed]).toEqual([['u-1-1'], undefined, []]);
+    change('deleted');
+    expect(removed).toEqual(['u']);
+    // Given away: its log stays, and it may come back.
+    driver.start = () => Promise.reject(new MachineBusyError('busy'));
+    change('added', { uid: 'other' });
+    await until(() => agent.taskOf('other') !== undefined);
+    change('deleted', { uid: 'other' });
+    expect(removed).toEqual(['u']);
+    await until(() => agent.taskOf('other') === undefined);
   });
 
   it('leaves nothing in the journal of an attempt that was never started, however it ends', async () => {

@@ -74,6 +74,7 @@ export class TaskRunner {
   readonly #recovered: Recovered | undefined;
   readonly #wanted: Wanted;
   #execution: Execution | undefined;
+  #hasFinished = false;
   /** What a report last said about waiting, so that the same is not said twice. */
   #told = '';
   readonly #stillBound: StillBound;
@@ -98,6 +99,11 @@ export class TaskRunner {
   /** What runs now, for measuring. */
   get execution(): Execution | undefined {
     return this.#execution;
+  }
+
+  /** The server has taken that the task has finished: no version of it that is to come says anything else. */
+  get hasFinished(): boolean {
+    return this.#hasFinished;
   }
 
   update(task: Task): void {
@@ -341,7 +347,10 @@ export class TaskRunner {
 
   /** The last report: resolves when the server knows it, or when the agent goes (the journal then brings it back). */
   async #final(round: Round, report: TaskReport): Promise<void> {
-    const settled = this.#context.submit(report).then(() => true);
+    const settled = this.#context.submit(report).then((settlement) => {
+      this.#hasFinished = settlement === 'accepted' && (report.phase === 'Succeeded' || report.phase === 'Failed');
+      return true;
+    });
     for (;;) {
       if (this.#wanted.order === 'forget' || (await Promise.race([settled, this.#wanted.changed]))) break;
       if (this.#wanted.order === 'detach') return;

@@ -44,6 +44,12 @@ export interface BindingBulk {
 export interface StatusBulk {
   nodeName: string;
   items: TaskReport[];
+  /**
+   * Who reports: any text that nobody else uses. A watch with the query parameter `exceptReportsOf` of the same text is not told of changes that
+   * are nothing but such a report on a task which stays where it is, of which its reporter knows by the outcome. It is a saving, no promise: one
+   * that resumes, or is another server's, is told of them, too.
+   */
+  reporter?: string;
   /** Recorded as those of an EventBulk; their outcomes follow those of the items. */
   events?: EventItem[];
 }

@@ -48,6 +48,7 @@ export class HollowAgent {
   /** Over connections beside it. */
   readonly #direct: ApiClient;
   readonly #session: string;
+  readonly #reporter: string;
   #mux: Mux | undefined;
   readonly #tasks: HollowTasks | undefined;
 
@@ -55,11 +56,12 @@ export class HollowAgent {
     const { nodeName, dialer, taskMs, clock, random, onSucceeded } = options;
     this.#options = options;
     this.#session = random.uuid();
+    this.#reporter = random.uuid();
     const fallback = new HollowTransport({ dialer, userAgent });
     this.#tunnelled = new TunnelTransport({ fallback, userAgent, clock });
     this.#client = new ApiClient({ transport: this.#tunnelled, clock });
     this.#direct = new ApiClient({ transport: fallback, clock });
-    if (taskMs !== undefined) this.#tasks = new HollowTasks({ nodeName, client: this.#client, lastMs: taskMs, clock, random, onSucceeded });
+    if (taskMs !== undefined) this.#tasks = new HollowTasks({ nodeName, reporter: this.#reporter, client: this.#client, lastMs: taskMs, clock, random, onSucceeded });
   }
 
   /** Keeps the connection until the signal aborts. */
@@ -80,7 +82,7 @@ export class HollowAgent {
     await this.#register();
     const announced = await this.#announce();
     const { clock, random, nodeName } = this.#options;
-    const informer = new Informer<Task>({ client: this.#client, kind: taskKind, fieldSelector: `status.nodeName=${nodeName}`, clock, random, logger: silentLogger, keep: withoutSpec, freeze: false });
+    const informer = new Informer<Task>({ client: this.#client, kind: taskKind, fieldSelector: `status.nodeName=${nodeName}`, exceptReportsOf: this.#reporter, clock, random, logger: silentLogger, keep: withoutSpec, freeze: false });
     informer.onChanges((changes) => {
       for (const { type, object, previous } of changes) if (type !== 'deleted' && object.status?.bindings !== previous?.status?.bindings) this.#bound(object, signal);
     });

@@ -20,7 +20,7 @@ describe('the tasks of a hollow agent', () => {
       close: () => Promise.resolve(),
     };
     const succeeded: string[] = [];
-    const tasks = new HollowTasks({ nodeName: 'n1', client: new ApiClient({ transport, clock }), lastMs: 1_000, clock, random: new SystemRandom(), onSucceeded: (name) => succeeded.push(name) });
+    const tasks = new HollowTasks({ nodeName: 'n1', reporter: 'r', client: new ApiClient({ transport, clock }), lastMs: 1_000, clock, random: new SystemRandom(), onSucceeded: (name) => succeeded.push(name) });
     const stop = new AbortController();
     const running = tasks.run(stop.signal);
     const task = { apiVersion: 'taskplane.dev/v1', kind: 'Task', metadata: { name: 'a', namespace: 'default', uid: 'u' }, spec: {}, status: { attempt: 1, bindings: 1 } } as Task;

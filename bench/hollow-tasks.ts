@@ -16,6 +16,8 @@ import type { Random } from '../lib/random.js';
 
 export interface HollowTasksOptions {
   readonly nodeName: string;
+  /** As a real agent's: what it reports is not told back to it. */
+  readonly reporter: string;
   readonly client: ApiClient;
   /** How long tasks last. Of one that lasts no time both reports are made at once, so that only its end is ever sent. */
   readonly lastMs: number;
@@ -34,10 +36,10 @@ export class HollowTasks {
   readonly #events: EventRecorder;
 
   constructor(options: HollowTasksOptions) {
-    const { nodeName, client, clock, random } = options;
+    const { nodeName, reporter, client, clock, random } = options;
     this.#options = options;
     this.#events = new EventRecorder({ client, component: 'agent', host: nodeName, clock, logger: silentLogger });
-    this.#writer = new StatusWriter({ nodeName, bulk: (path, body) => client.bulk(path, body), events: this.#events, clock, random, logger: silentLogger });
+    this.#writer = new StatusWriter({ nodeName, reporter, bulk: (path, body) => client.bulk(path, body), events: this.#events, clock, random, logger: silentLogger });
   }
 
   /** Brings reports and events to the server until the signal aborts. */

@@ -59,6 +59,8 @@ export interface WatchOptions {
   metadataOnly?: boolean;
   /** As for a list. */
   omitManagedFields?: boolean;
+  /** Not told of what this reporter alone has reported (api/protocol.ts, StatusBulk), by servers that know of it. */
+  exceptReportsOf?: string;
   signal: AbortSignal;
 }
 

@@ -42,6 +42,11 @@ export interface InformerOptions<T extends KubeObject> {
   /** Objects are asked for without metadata.managedFields. */
   omitManagedFields?: boolean;
   /**
+   * The watch need not tell what this reporter alone has reported (api/protocol.ts, StatusBulk): the copy then lacks that, until something else
+   * changes an object.
+   */
+  exceptReportsOf?: string;
+  /**
    * The list, too, comes as a stream: in turns as short as its chunks, in one go as of one version however many objects there are, and
    * found by the server's index where the selector has one. Needs a server that knows sendInitialEvents.
    */
@@ -218,7 +223,7 @@ export class Informer<T extends KubeObject> implements Service {
   }
 
   async #watch(signal: AbortSignal, healthy: () => void): Promise<void> {
-    const { client, kind, namespace, labelSelector, fieldSelector, metadataOnly, omitManagedFields, clock, random } = this.#options;
+    const { client, kind, namespace, labelSelector, fieldSelector, metadataOnly, omitManagedFields, exceptReportsOf, clock, random } = this.#options;
     const timeoutSeconds = watchSecondsMin + random.integer(watchSecondsMin);
     const hung = new AbortController();
     const deadline = clock.timer(timeoutSeconds * 1_000 + watchOvertimeMs, () => hung.abort());
@@ -236,6 +241,7 @@ export class Informer<T extends KubeObject> implements Service {
         timeoutSeconds,
         ...(metadataOnly ? { metadataOnly } : {}),
         ...(omitManagedFields ? { omitManagedFields } : {}),
+        ...(exceptReportsOf === undefined ? {} : { exceptReportsOf }),
         signal: either,
       });
       for await (const batch of batches) {

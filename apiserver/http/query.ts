@@ -62,6 +62,7 @@ export function watchQuery(query: URLSearchParams): WatchQuery {
     ...initialEvents(query),
     continue: text(query, 'continue'),
     timeoutSeconds: count(query, 'timeoutSeconds'),
+    exceptReportsOf: text(query, 'exceptReportsOf'),
   });
 }
 

@@ -55,7 +55,7 @@ const statusBulk = bulk(
     usage: opt(usage),
     lastAttempt: opt(Type.Object({ attempt: count, nodeName: opt(Type.String()), ...ending })),
   }),
-  { nodeName: text, events: opt(Type.Array(event)) },
+  { nodeName: text, reporter: opt(Type.String()), events: opt(Type.Array(event)) },
 );
 
 const eventBulk = bulk(event);

@@ -20,6 +20,7 @@ import type { Created, Creator } from './create.js';
 import { EventLog } from './event-log.js';
 import type { Mutated, Mutator, Plan, Step } from './mutator.js';
 import type { ObjectCache } from './object-cache.js';
+import { markReport } from './own-reports.js';
 import { objectStoreKey } from './registry-keys.js';
 import type { Caller, WriteOptions } from './service.js';
 import { isDone } from './update.js';
@@ -94,11 +95,15 @@ export class BulkService {
    */
   async status(body: unknown): Promise<BulkOutcome[]> {
     const now = this.options.clock.now();
-    const { nodeName, items, events } = readStatusBulk(body);
+    const { nodeName, items, reporter, events } = readStatusBulk(body);
     const report = (item: TaskReport): Promise<Mutated> =>
       this.#setStatus(
         item,
-        (task) => reported(task, nodeName, item, now),
+        (task) => {
+          const status = reported(task, nodeName, item, now);
+          if (!('refused' in status)) markReport(status, reporter, item.phase, task.metadata.resourceVersion);
+          return status;
+        },
         (next) => (next.metadata.deletionTimestamp && endedPhases.has(item.phase) && !next.metadata.finalizers?.length ? { do: 'remove' } : undefined),
       );
     if (!events?.length) return this.#outcomes(items, report, updated);

@@ -76,6 +76,8 @@ export interface WatchQuery extends SelectOptions {
   sendInitialEvents?: boolean;
   /** End the watch after so many seconds. */
   timeoutSeconds?: number;
+  /** Changes that are nothing but this reporter's reports are left out, where that is known (own-reports.ts). */
+  exceptReportsOf?: string;
   continue?: string;
 }
 

@@ -216,6 +216,41 @@ describe('watch', () => {
     seen.stop();
   });
 
+  describe('of who reports', () => {
+    const report = (phase: string, reporter?: string, more: object = {}) => async (): Promise<void> => {
+      const { uid } = (await cluster.getTask('a')).metadata;
+      const [outcome] = await cluster.bulk.status({ nodeName: 'n', ...(reporter ? { reporter } : {}), items: [{ namespace: 'default', name: 'a', uid, bindings: 1, attempt: 1, phase, ...more }] });
+      expect(outcome).toMatchObject({ code: 200 });
+    };
+    const told = ({ events }: SeenWatch): string[] => events.map(({ type, object }) => `${type} ${(object.status as { phase?: string } | undefined)?.phase ?? ''} ${Object.keys(object.metadata.labels ?? {}).join('')}`.trim());
+    const mine = { fieldSelector: 'status.nodeName=n', exceptReportsOf: 'me' };
+    beforeEach(async () => {
+      await cluster.createNode('n');
+      await cluster.createTask('a');
+    });
+
+    it('leaves out its own reports alone, tells all that others have done, and everybody else everything', async () => {
+      const [own, others] = [await watch(mine), await watch({ fieldSelector: 'status.nodeName=n' })];
+      const bound = await cluster.bindTask('a', 'n');
+      for (const next of [report('Running', 'me'), () => label('a', { x: '1' }), report('Scheduled', 'me'), report('Running', 'you'), report('Running', undefined, { startTime: '2026-01-01T00:00:00Z' }), report('Succeeded', 'me'), () => label('a', { y: '1' })]) await next();
+      await cluster.cache.fresh();
+      expect(told(others)).toEqual(['ADDED Scheduled', 'MODIFIED Running', 'MODIFIED Running x', 'MODIFIED Scheduled x', 'MODIFIED Running x', 'MODIFIED Running x', 'MODIFIED Succeeded x', 'MODIFIED Succeeded xy']);
+      expect(told(own)).toEqual(['ADDED Scheduled', 'MODIFIED Running x', 'MODIFIED Running x', 'MODIFIED Running x', 'MODIFIED Succeeded xy']);
+      const again = await watch({ ...mine, resourceVersion: bound.metadata.resourceVersion! });
+      expect(told(again)).toEqual(told(others).slice(1));
+      for (const each of [own, others, again]) each.stop();
+    });
+
+    it('tells what becomes of a task that its report gives away', async () => {
+      const own = await watch(mine);
+      await cluster.bindTask('a', 'n');
+      await report('Lost', 'me')();
+      await cluster.cache.fresh();
+      expect(told(own)).toEqual(['ADDED Scheduled', 'DELETED Scheduled']);
+      own.stop();
+    });
+  });
+
   it('sends bookmarks every minute and at the end of its time, where asked to', async () => {
     const seen = await watch({ allowWatchBookmarks: true, timeoutSeconds: 90 });
     await cluster.clock.advance(60_000);

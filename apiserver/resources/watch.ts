@@ -7,6 +7,7 @@
 //   yes              yes             MODIFIED
 //   yes              no              DELETED: the last state that matched, with the resourceVersion of the change
 //   yes              yes, of another uid (a view)  DELETED, then ADDED
+//   yes              yes, by a report of the watcher's own, where it asks for that  nothing: own-reports.ts
 //
 // The state is taken and the subscription begun in one turn of the event loop, so nothing is between them. Most watches
 // are then told of changes as they come. One that begins with more than its reader takes at once is told in parts, as the
@@ -19,6 +20,7 @@ import type { Entry } from '../storage/entry.js';
 import { GoneError } from '../storage/store.js';
 import type { CacheChange } from '../storage/watch-cache.js';
 import type { ObjectCache } from './object-cache.js';
+import { isReportOf } from './own-reports.js';
 import { RenderedObject, renderer } from './rendering.js';
 import { caughtUp, checkWatchMatch, parseResourceVersion } from './resource-versions.js';
 import { selectionOf, type Selection } from './selection.js';
@@ -134,6 +136,7 @@ class Watch {
       const changes = this.#waiting;
       this.#waiting = [];
       for (const change of changes) {
+        // All of it: who resumes may not have heard what became of its reports.
         this.#sendChange(change);
         yield;
       }
@@ -154,9 +157,10 @@ class Watch {
 
   #send(batch: readonly CacheChange[]): void {
     if (this.#waiting) return this.#line(this.#waiting, batch);
+    const { exceptReportsOf } = this.query;
     for (const change of batch) {
       if (this.#over) return;
-      this.#sendChange(change);
+      this.#sendChange(change, exceptReportsOf);
     }
   }
 
@@ -168,7 +172,8 @@ class Watch {
     for (const change of batch) waiting.push(change);
   }
 
-  #sendChange({ type, entry, previous, revision }: CacheChange): void {
+  /** @param exceptReportsOf whose reports are left out */
+  #sendChange({ type, entry, previous, revision }: CacheChange, exceptReportsOf?: string): void {
     const { matches } = this.selection;
     const before = previous && this.#render(previous);
     const matched = before !== undefined && (!matches || matches(before.object));
@@ -182,7 +187,10 @@ class Watch {
       // A watch that is cut off between the two goes on before both.
       this.sink.event('DELETED', atRevision(before, revision - 1));
       this.sink.event('ADDED', after);
-    } else if (matching) this.sink.event(matched ? 'MODIFIED' : 'ADDED', after);
+    } else if (matching) {
+      if (matched && exceptReportsOf !== undefined && isReportOf(exceptReportsOf, before.object, after.object)) return;
+      this.sink.event(matched ? 'MODIFIED' : 'ADDED', after);
+    }
     else if (matched) this.sink.event('DELETED', atRevision(before, revision));
   }
 

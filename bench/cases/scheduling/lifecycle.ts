@@ -15,7 +15,7 @@ const endMsMax = 180_000;
 function lifecycleCase(name: string, taskMs: number, how: string): BenchCase {
   return {
     name,
-    description: `Tasks per second, from the first bulk create being sent (bodies are made before) to the server having the end of the last one on disk; p50 and p99 from the create of a task being sent to its agent being told that its end was taken. Nodes are hollow agents over real TLS connections; they bring their reports, and the event of each start, with a real agent's own code, those of many tasks in one request. ${how}`,
+    description: `Tasks per second, from the first bulk create being sent (bodies are made before) to the server having the end of the last one on disk; p50 and p99 from the create of a task being sent to its agent having the answer that its end was taken. Nodes are hollow agents over real TLS connections; they bring their reports, and the event of each start, with a real agent's own code, those of many tasks in one request. ${how}`,
     stores: ['etcd', 'embedded'],
     nodes: 500,
     tasks: 10_000,
