@@ -30,6 +30,7 @@ import { Journal } from './journal.js';
 import { LoadMeter } from './load.js';
 import { LogStore, type LogKeep } from './log-store.js';
 import { NativeLauncher } from './native-launcher.js';
+import { findNativeWrapper } from './native-wrapper.js';
 import { NodeRegistration } from './node-status.js';
 import { presenceWays } from './presence-ways.js';
 import { readBootId } from './proc.js';
@@ -201,7 +202,9 @@ function processes(options: AgentRunOptions, spares: SpareDirectories, logger: L
   const cgroups = detectCgroups(groupNameOf(nodeName, dataDir));
   const watchdog = new Watchdog({ dataDir, cgroups, logger });
   const launcher = options.onChildEnded && new NativeLauncher({ onChildEnded: options.onChildEnded, logger });
-  return { driver: new ProcessDriver({ dataDir, cgroups, watchdog, ...(launcher ? { launcher } : {}), spares, clock, logger }), keeper: watchdog };
+  const wrapper = findNativeWrapper();
+  if (!wrapper) logger.info('a shell watches over each attempt, which takes longer than a program of its own: there is none for this machine (build with a C compiler)');
+  return { driver: new ProcessDriver({ dataDir, cgroups, watchdog, ...(launcher ? { launcher } : {}), ...(wrapper ? { wrapper } : {}), spares, clock, logger }), keeper: watchdog };
 }
 
 function tunnels(options: AgentRunOptions, agent: Agent, logs: LogStore, requests: TunnelTransport | undefined, logger: Logger): Service[] {

@@ -9,6 +9,7 @@ import type { Cgroups } from './cgroup.js';
 import { detectCgroups } from './cgroup-detect.js';
 import { driverContract, startSpec, type DriverFixture } from './driver-contract.js';
 import { NativeLauncher } from './native-launcher.js';
+import { findNativeWrapper } from './native-wrapper.js';
 import { ProcessDriver } from './process-driver.js';
 import { allPids, isAlive, readStat, uptimeCentiseconds } from './proc.js';
 import { looksForEndedChildren } from './testing/ended-children.js';
@@ -17,6 +18,8 @@ import { MachineBusyError, StartError, type StartSpec } from './driver.js';
 
 const root = userInfo().uid === 0;
 const clock = new SystemClock();
+/** Where nothing was built, or there was no compiler, only the shell's is judged. */
+const nativeWrapper = findNativeWrapper(new URL('../dist/agent/main.js', import.meta.url).href);
 let nodes = 0;
 
 interface ProcessFixture extends DriverFixture {
@@ -28,17 +31,17 @@ interface ProcessFixture extends DriverFixture {
 async function makeNative(withCgroups: boolean): Promise<ProcessFixture> {
   const launcher = new NativeLauncher({ onChildEnded: looksForEndedChildren, logger: silentLogger });
   await launcher.ready();
-  return makeFixture(withCgroups, launcher);
+  return makeFixture(withCgroups, nativeWrapper, launcher);
 }
 
-async function makeFixture(withCgroups: boolean, launcher?: NativeLauncher): Promise<ProcessFixture> {
+async function makeFixture(withCgroups: boolean, wrapper?: string, launcher?: NativeLauncher): Promise<ProcessFixture> {
   const dataDir = await mkdtemp(join(tmpdir(), 'taskplane-driver-'));
   const nodeName = `test-${process.pid}-${++nodes}`;
   const cgroups = withCgroups ? detectCgroups(nodeName) : undefined;
   const make = (): ProcessDriver => {
     const watchdog = new Watchdog({ dataDir, cgroups, logger: silentLogger });
     watchdog.setDeadline(uptimeCentiseconds() + 100_000);
-    return new ProcessDriver({ dataDir, cgroups, watchdog, ...(launcher ? { launcher } : {}), clock, logger: silentLogger });
+    return new ProcessDriver({ dataDir, cgroups, watchdog, ...(launcher ? { launcher } : {}), ...(wrapper ? { wrapper } : {}), clock, logger: silentLogger });
   };
   const driver = make();
   return {
@@ -64,7 +67,7 @@ const commands = {
 
 driverContract('ProcessDriver in process groups', () => makeFixture(false), commands);
 if (root) driverContract('ProcessDriver in cgroups', () => makeFixture(true), commands);
-driverContract('ProcessDriver with a native launcher', () => makeNative(root), commands);
+driverContract('ProcessDriver with a native launcher and wrapper', () => makeNative(root), commands);
 
 it.each([
   ['EAGAIN', MachineBusyError],
@@ -79,10 +82,12 @@ it.each([
   await rm(dataDir, { recursive: true, force: true });
 });
 
-describe.each(root ? [true, false] : [false])('ProcessDriver (cgroups: %s)', (withCgroups) => {
+const kinds = (root ? [true, false] : [false]).flatMap((withCgroups) => (nativeWrapper ? [nativeWrapper, undefined] : [undefined]).map((wrapper) => ({ withCgroups, wrapper })));
+
+describe.each(kinds)('ProcessDriver (cgroups: $withCgroups, wrapper: $wrapper)', ({ withCgroups, wrapper }) => {
   let fixture: ProcessFixture;
   beforeEach(async () => {
-    fixture = await makeFixture(withCgroups);
+    fixture = await makeFixture(withCgroups, wrapper);
   });
   afterEach(() => fixture.dispose());
 
@@ -152,6 +157,20 @@ describe.each(root ? [true, false] : [false])('ProcessDriver (cgroups: %s)', (wi
     const { end } = await run({ script: `exit ${number}` });
     expect(end).toMatchObject({ exitCode: number });
     expect(end).not.toHaveProperty('signal');
+  });
+
+  it('runs a script that does not say by what as one of the shell', async () => {
+    const script = join(fixture.dataDir, 'script');
+    await writeFile(script, 'echo "$1"; exit 6', { mode: 0o755 });
+    expect(await run({ argv: [script, 'a b'] })).toMatchObject({ end: { exitCode: 6 }, output: 'a b\n' });
+  });
+
+  it('says in the log why a program that is there cannot be executed', async () => {
+    const script = join(fixture.dataDir, 'script');
+    await writeFile(script, '#!/no/such/interpreter\n', { mode: 0o755 });
+    const { end, output } = await run({ argv: [script] });
+    expect(end).toMatchObject({ exitCode: 127 });
+    expect(output).toContain(`${script}: not found`);
   });
 
   it('survives a command that signals its whole process group', async () => {

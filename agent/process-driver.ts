@@ -34,6 +34,8 @@ export interface ProcessDriverOptions {
   watchdog: Watchdog;
   /** @default by Node's own means */
   launcher?: Launcher;
+  /** Path of the wrapper as a program (native-wrapper.ts). @default a shell's */
+  wrapper?: string;
   /** @default every attempt's directory is made */
   spares?: SpareDirectories;
   clock: Clock;
@@ -190,7 +192,7 @@ export class ProcessDriver implements Driver {
       if (spec.stdin) input = openStdin(files.dir);
       const fence = spec.fenced ? this.#options.watchdog.deadlineFile : '';
       return await (this.#options.launcher ?? nodeLauncher).launch({
-        file: shellFor(spec.env),
+        file: (input ? undefined : this.#options.wrapper) ?? shellFor(spec.env),
         args: [input ? this.#inputWrapperPath : this.#wrapperPath, files.dir, group?.killFile ?? '', fence, `${(this.#bootId ??= readBootId())} ${this.#options.clock.now()}`, ...(group?.procsFiles ?? []), '--', ...command.argv],
         env: spec.env,
         cwd: command.cwd,

@@ -1,13 +1,17 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { spawn } from 'node:child_process';
+import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
+import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { AttemptFiles } from './attempt-files.js';
+import { findNativeWrapper } from './native-wrapper.js';
 import { wrapperScript } from './wrapper.js';
 
-describe('the wrapper', () => {
+const nativeWrapper = findNativeWrapper(new URL('../dist/agent/main.js', import.meta.url).href);
+
+describe.each(nativeWrapper ? [nativeWrapper, '/bin/sh'] : ['/bin/sh'])('the wrapper (%s)', (program) => {
   let directory: string;
   beforeEach(async () => {
     directory = await mkdtemp(join(tmpdir(), 'taskplane-wrapper-'));
@@ -15,11 +19,45 @@ describe('the wrapper', () => {
   });
   afterEach(() => rm(directory, { recursive: true, force: true }));
 
+  const start = (args: string[]): ChildProcess => spawn(program, [join(directory, 'wrapper.sh'), ...args], { detached: true, stdio: 'ignore' });
+
   it('leaves the exit code as its last word where the kernel cannot kill a group at once, and kills what it can', async () => {
     const files = new AttemptFiles(join(directory, 'attempt'));
     await mkdir(files.dir);
-    const wrapper = spawn('/bin/sh', [join(directory, 'wrapper.sh'), files.dir, join(directory, 'cgroup.kill', 'none'), '', 'boot 1', '--', '/bin/sh', '-c', 'exit 3'], { detached: true, stdio: 'ignore' });
+    const wrapper = start([files.dir, join(directory, 'cgroup.kill', 'none'), '', 'boot 1', '--', '/bin/sh', '-c', 'exit 3']);
     expect(await once(wrapper, 'exit')).toEqual([null, 'SIGKILL']);
     expect(files.readExit()).toMatchObject({ exitCode: 3 });
+    expect(files.readRun()).toMatchObject({ pid: wrapper.pid, bootId: 'boot', startedAt: 1 });
   });
+
+  it.each([
+    ['somebody has claimed the attempt', 'run', []],
+    ['it cannot join a group', 'cgroup', ['none/cgroup.procs']],
+    ['there is no deadline', 'fence', []],
+  ])('runs nothing when %s', async (_why, what, groups) => {
+    const files = new AttemptFiles(join(directory, 'attempt'));
+    await mkdir(files.dir);
+    if (what === 'run') files.claimForNobody();
+    const fence = what === 'fence' ? join(directory, 'deadline') : '';
+    const wrapper = start([files.dir, '', fence, 'boot 1', ...groups.map((group) => join(directory, group)), '--', '/bin/sh', '-c', `echo ran >${directory}/ran`]);
+    expect(await once(wrapper, 'exit')).toEqual([expect.any(Number), null]);
+    expect(existsSync(join(directory, 'ran'))).toBe(false);
+    expect(files.readExit()).toBeUndefined();
+  });
+
+  it('does not end by a signal to its group before the command does', async () => {
+    const files = new AttemptFiles(join(directory, 'attempt'));
+    await mkdir(files.dir);
+    const wrapper = start([files.dir, '', '', 'boot 1', '--', '/bin/sh', '-c', 'trap : HUP INT QUIT USR1 USR2 PIPE ALRM TERM; for s in HUP INT QUIT USR1 USR2 PIPE ALRM TERM; do kill -$s 0; done; exit 4']);
+    expect(await once(wrapper, 'exit')).toEqual([null, 'SIGKILL']);
+    expect(files.readExit()).toMatchObject({ exitCode: 4 });
+  });
+});
+
+(nativeWrapper ? it : it.skip).each(['INT', 'PIPE'])('the wrapper as a program tells SIG%s from an exit code, too', async (signal) => {
+  const directory = await mkdtemp(join(tmpdir(), 'taskplane-wrapper-'));
+  const wrapper = spawn(nativeWrapper!, ['', directory, '', '', 'boot 1', '--', '/bin/sh', '-c', `kill -${signal} $$`], { detached: true, stdio: 'ignore' });
+  await once(wrapper, 'exit');
+  expect(new AttemptFiles(directory).readExit()).toMatchObject({ signal: `SIG${signal}` });
+  await rm(directory, { recursive: true });
 });

@@ -20,6 +20,8 @@
 // - `run` is complete when its last line, after the first, is a number: nothing may be said there after it, not even that the kernel knows no
 //   cgroup.kill (before Linux 5.14). One file for all, because creating files is what costs.
 //
+// wrapper.c does the same as a program, where there was a compiler; what is written here and there about the one holds for the other.
+//
 // Its variables have names that no task uses, since the shell would hand changed values on to the command.
 
 /** sh wrapper.sh ATTEMPT_DIR KILL_FILE|"" DEADLINE_FILE|"" "BOOT_ID MS_SINCE_EPOCH" PROCS_FILE… -- COMMAND ARG… */

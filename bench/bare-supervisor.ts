@@ -13,6 +13,7 @@ import { buildEnvironment } from '../agent/environment.js';
 import { Journal } from '../agent/journal.js';
 import { LogStore } from '../agent/log-store.js';
 import { NativeLauncher } from '../agent/native-launcher.js';
+import { findNativeWrapper } from '../agent/native-wrapper.js';
 import { readBootId, readStat } from '../agent/proc.js';
 import { ProcessDriver } from '../agent/process-driver.js';
 import { Semaphore } from '../agent/semaphore.js';
@@ -78,7 +79,8 @@ export async function runBareSupervisor({ dataDir, nodeName, tasks }: BareSuperv
     logger,
   });
   const spares = new SpareDirectories(dataDir);
-  const driver = new ProcessDriver({ dataDir, cgroups, watchdog, launcher, spares, clock, logger });
+  const wrapper = findNativeWrapper();
+  const driver = new ProcessDriver({ dataDir, cgroups, watchdog, launcher, ...(wrapper ? { wrapper } : {}), spares, clock, logger });
   const journal = Journal.open(join(dataDir, 'journal'), readBootId());
   const logs = new LogStore({ dataDir, ...(cgroups ? { spares } : {}), clock, logger });
   const starts = new Semaphore(startsMax);

@@ -1,8 +1,9 @@
-// build.mjs: bundles the TypeScript into dist/ with esbuild, in half a second. Nothing is done when no source has changed
-// since the last build (bin/taskplane asks on every start).
+// build.mjs: bundles the TypeScript into dist/ with esbuild, in half a second, and compiles agent/wrapper.c where there is a C compiler (without one
+// a shell does the same). Nothing is done when no source has changed since the last build (bin/taskplane asks on every start).
 //
 //   node tools/build.mjs [--force]
 
+import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -16,7 +17,7 @@ const stampPath = join(root, 'dist/.stamp');
 /** Changes whenever a source is added, removed or written. Sizes and times only: reading every file would take longer than the start. */
 function stampOfSources() {
   const hash = createHash('sha1');
-  for (const file of ['package.json', 'tools/build.mjs']) hashFile(hash, join(root, file));
+  for (const file of ['package.json', 'tools/build.mjs', 'agent/wrapper.c']) hashFile(hash, join(root, file));
   for (const folder of sourceFolders) hashFolder(hash, join(root, folder));
   return hash.digest('hex');
 }
@@ -57,6 +58,7 @@ export async function build({ force = false } = {}) {
   if (!force && isFresh()) return false;
   // Taken before the build: a file saved meanwhile makes the result stale, as it should.
   const stamp = stampOfSources();
+  const compiled = compileWrapper();
   const esbuild = await import('esbuild');
   const result = await esbuild.build({
     absWorkingDir: root,
@@ -79,8 +81,25 @@ export async function build({ force = false } = {}) {
   // Its helper process would otherwise live as long as the program that was started with this build.
   await esbuild.stop();
   write(result.outputFiles);
+  await compiled;
   writeAtomically(stampPath, stamp);
   return true;
+}
+
+/** Of one page, without the C library: it runs wherever this kind of machine does, with any libc. An older one does not stay when there is no new one. */
+async function compileWrapper() {
+  const program = join(root, `dist/agent/wrapper-${process.platform}-${process.arch}`);
+  const fresh = `${program}.${process.pid}`;
+  const small = ['-Os', '-s', '-Wl,--build-id=none', '-Wl,-z,noseparate-code', '-Wl,-z,max-page-size=4096', '-fno-asynchronous-unwind-tables'];
+  const alone = ['-static', '-no-pie', '-nostdlib', '-ffreestanding', '-fno-stack-protector', '-fno-tree-loop-distribute-patterns', '-D_GNU_SOURCE'];
+  mkdirSync(join(program, '..'), { recursive: true });
+  const done = await new Promise((resolve) => {
+    const compiler = spawn(process.env.CC ?? 'cc', [...small, ...alone, '-o', fresh, join(root, 'agent/wrapper.c')], { stdio: 'ignore' });
+    compiler.on('error', () => resolve(false));
+    compiler.on('close', (code) => resolve(code === 0));
+  });
+  if (done) renameSync(fresh, program);
+  else rmSync(program, { force: true });
 }
 
 /**
