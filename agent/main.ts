@@ -152,7 +152,7 @@ async function runLocked(options: AgentRunOptions, journal: Journal, signal: Abo
     attemptEnded: (key) => logs.ended(key),
   };
   const agent: Agent = new Agent({ context, driver, journal, fence, logs, clock, logger });
-  const informer = new Informer<Task>({ client, kind: taskKind, fieldSelector: `status.nodeName=${nodeName}`, exceptReportsOf: reporter, clock, random, logger });
+  const informer = new Informer<Task>({ client, kind: taskKind, fieldSelector: `status.nodeName=${nodeName}`, exceptReportsOf: reporter, streamList: true, clock, random, logger });
 
   fence.inherit();
   await agent.recover();

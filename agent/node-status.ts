@@ -77,7 +77,7 @@ export class NodeRegistration implements Service {
     const { client, nodeName, clock } = this.#options;
     const status = this.#observe(this.#written?.conditions);
     if (!register && dequal(status, this.#written)) return;
-    const node = await this.#ensure(register);
+    const node = (register ? await this.#create(status) : undefined) ?? (await this.#ensure(register, status));
     const merged: Node = { ...node, status: { ...node.status, ...status, conditions: mergeConditions(node.status?.conditions, status.conditions ?? [], clock.now()) } };
     if (!dequal(merged.status, node.status)) {
       try {
@@ -90,15 +90,27 @@ export class NodeRegistration implements Service {
     this.#written = status;
   }
 
-  async #ensure(register: boolean): Promise<Node> {
+  /** The new node as it is stored, which an older server does without the status; undefined when there is one of the name. */
+  async #create(status: NodeStatus): Promise<Node | undefined> {
+    const { client, nodeName } = this.#options;
+    try {
+      return await client.create<Node>(nodeKind, { apiVersion: 'v1', kind: 'Node', metadata: { name: nodeName, labels: this.#labels() }, status });
+    } catch (error) {
+      if (isReason(error, 'AlreadyExists')) return undefined;
+      throw error;
+    }
+  }
+
+  async #ensure(register: boolean, status: NodeStatus): Promise<Node> {
     const { client, nodeName } = this.#options;
     const labels = this.#labels();
     let node: Node;
     try {
       node = await client.get(nodeKind, nodeName);
     } catch (error) {
-      if (!isReason(error, 'NotFound')) throw error;
-      return client.create<Node>(nodeKind, { apiVersion: 'v1', kind: 'Node', metadata: { name: nodeName, labels } });
+      const made = isReason(error, 'NotFound') ? await this.#create(status) : undefined;
+      if (made) return made;
+      throw error;
     }
     const missing = Object.entries(labels).some(([key, value]) => node.metadata.labels?.[key] !== value);
     return register && missing ? client.mergePatch<Node>(nodeKind, nodeName, undefined, { metadata: { labels } }) : node;

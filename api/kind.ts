@@ -36,6 +36,8 @@ export interface KindDefinition<T extends KubeObject = KubeObject> extends Resou
   columns: readonly PrinterColumn<T>[];
   /** Whether status is written through its own subresource only. */
   statusSubresource: boolean;
+  /** Whether a new object comes with its status all the same, except from an apply: agents register their nodes in one request, as kubelets do. */
+  statusAtCreation?: boolean;
   /** Set on a kind that is not stored: each object is derived from the one of the same namespace and name of another kind. */
   projectionOf?: { kind: KindDefinition; project(object: KubeObject): T };
   /**

@@ -128,6 +128,7 @@ export const nodeKind: KindDefinition<Node> = {
     }),
   ),
   statusSubresource: true,
+  statusAtCreation: true,
   nameProblem: subdomainProblem,
   validate,
   selectableFields: { 'spec.unschedulable': (node) => String(node.spec?.unschedulable ?? false) },

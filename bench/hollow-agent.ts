@@ -82,7 +82,7 @@ export class HollowAgent {
     await this.#register();
     const announced = await this.#announce();
     const { clock, random, nodeName } = this.#options;
-    const informer = new Informer<Task>({ client: this.#client, kind: taskKind, fieldSelector: `status.nodeName=${nodeName}`, exceptReportsOf: this.#reporter, clock, random, logger: silentLogger, keep: withoutSpec, freeze: false });
+    const informer = new Informer<Task>({ client: this.#client, kind: taskKind, fieldSelector: `status.nodeName=${nodeName}`, exceptReportsOf: this.#reporter, streamList: true, clock, random, logger: silentLogger, keep: withoutSpec, freeze: false });
     informer.onChanges((changes) => {
       for (const { type, object, previous } of changes) if (type !== 'deleted' && object.status?.bindings !== previous?.status?.bindings) this.#bound(object, signal);
     });
@@ -94,15 +94,14 @@ export class HollowAgent {
 
   async #register(): Promise<void> {
     const { nodeName, labels, taints } = this.#options;
-    let node: Node;
+    const all = { 'kubernetes.io/hostname': nodeName, 'kubernetes.io/os': 'linux', 'kubernetes.io/arch': 'amd64', ...labels };
     try {
-      node = await this.#client.get(nodeKind, nodeName);
+      await this.#client.create<Node>(nodeKind, { apiVersion: 'v1', kind: 'Node', metadata: { name: nodeName, labels: all }, ...(taints.length > 0 ? { spec: { taints: [...taints] } } : {}), status: this.#status() });
     } catch (error) {
-      if (!isReason(error, 'NotFound')) throw error;
-      const all = { 'kubernetes.io/hostname': nodeName, 'kubernetes.io/os': 'linux', 'kubernetes.io/arch': 'amd64', ...labels };
-      node = await this.#client.create<Node>(nodeKind, { apiVersion: 'v1', kind: 'Node', metadata: { name: nodeName, labels: all }, ...(taints.length > 0 ? { spec: { taints: [...taints] } } : {}) });
+      if (!isReason(error, 'AlreadyExists')) throw error;
+      const node = await this.#client.get(nodeKind, nodeName);
+      await this.#client.update(nodeKind, { ...node, status: { ...node.status, ...this.#status() } }, { subresource: 'status' });
     }
-    await this.#client.update(nodeKind, { ...node, status: { ...node.status, ...this.#status() } }, { subresource: 'status' });
   }
 
   #announce(): Promise<PresenceResponse> {

@@ -5,6 +5,7 @@ import type { KindDefinition } from '../../api/kind.js';
 import { leaseKind } from '../../api/lease.js';
 import type { KubeObject } from '../../api/meta.js';
 import { namespaceKind } from '../../api/namespace.js';
+import { nodeKind } from '../../api/node.js';
 import { podKind } from '../../api/pod.js';
 import { SystemRandom } from '../../lib/random.js';
 import { StoredResourceService } from './resource-service.js';
@@ -43,6 +44,12 @@ describe('create', () => {
     });
     expect(made).toMatchObject({ apiVersion: 'taskplane.dev/v1', kind: 'Task', spec: { restartPolicy: 'Never' }, status: { phase: 'Pending' } });
     expect(await cluster.getTask('a')).toEqual(made);
+  });
+
+  it('keeps the status with which a node is made, and checks it', async () => {
+    const status = { capacity: { cpu: '4' }, conditions: [{ type: 'Ready', status: 'True' }] };
+    expect(await create({ metadata: { name: 'n' }, status }, {}, generic(nodeKind))).toMatchObject({ status });
+    expect((await refusal({ metadata: { name: 'm' }, status: { capacity: 4 } }, {}, generic(nodeKind))).code).toBe(400);
   });
 
   it('reports every problem of an object at once', async () => {

@@ -71,7 +71,7 @@ export class Creator {
    */
   prepare(caller: Caller, target: Target, body: unknown, options: WriteOptions, owners?: ManagedFieldsEntry[], given = false): KubeObject {
     const { kind } = target;
-    const decoded = withoutServersFields(kind, decodeObject(caller, kind, body, options.fieldValidation, given));
+    const decoded = withoutServersFields(kind, decodeObject(caller, kind, body, options.fieldValidation, given), owners !== undefined);
     if (isMapping(decoded.metadata) && decoded.metadata.resourceVersion) throw badRequest('resourceVersion should not be set on objects to be created');
     settleNamespace(target, decoded);
     const now = this.options.clock.now();
@@ -156,8 +156,8 @@ function taken(kind: KindDefinition, name: string): never {
   throw alreadyExists(kind, name);
 }
 
-function withoutServersFields(kind: KindDefinition, object: KubeObject): KubeObject {
-  if (!kind.statusSubresource || object.status === undefined) return object;
+function withoutServersFields(kind: KindDefinition, object: KubeObject, applied: boolean): KubeObject {
+  if (!kind.statusSubresource || (kind.statusAtCreation && !applied) || object.status === undefined) return object;
   const { status: _status, ...rest } = object;
   return rest as KubeObject;
 }

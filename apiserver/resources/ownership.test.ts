@@ -85,7 +85,7 @@ describe('who owns which field', () => {
   it('status is written apart, and a main write owns none of it', async () => {
     await create(nodeKind, { spec: { unschedulable: true }, status: { nodeInfo: { osImage: 'x' } } });
     const object = await patch(nodeKind, 'agent', { metadata: { labels: { a: 'b' } }, status: { conditions: [{ type: 'Ready', status: 'True' }] } }, 'status');
-    expect(owners(object)).toEqual({ 'creator Update': { 'f:spec': { '.': {}, 'f:unschedulable': {} } }, 'agent Update status': { 'f:status': { '.': {}, 'f:conditions': { '.': {}, 'k:{"type":"Ready"}': { '.': {}, 'f:status': {}, 'f:type': {} } } } } });
+    expect(owners(object)).toEqual({ 'creator Update': { 'f:spec': { '.': {}, 'f:unschedulable': {} } }, 'agent Update status': { 'f:status': { 'f:conditions': { '.': {}, 'k:{"type":"Ready"}': { '.': {}, 'f:status': {}, 'f:type': {} } } } } });
   });
 
   it('a write through scale is owned through scale, and its entries are not the client\'s to say', async () => {

@@ -98,8 +98,9 @@ export class NodeLifecycle implements Service {
   #isRegistering(node: Node): boolean {
     const ready = findCondition(node.status?.conditions, 'Ready');
     if (ready && ready.status !== 'True') return false;
-    const since = parseTimestamp(ready ? ready.lastTransitionTime : node.metadata.creationTimestamp);
-    return since !== undefined && Math.abs(this.#options.clock.now() - since) < announceMs;
+    const now = this.#options.clock.now();
+    // A node is made with its conditions, by the clock of its agent, which may be wrong.
+    return [ready?.lastTransitionTime, node.metadata.creationTimestamp].some((at) => Math.abs(now - (parseTimestamp(at) ?? Infinity)) < announceMs);
   }
 
   #tasksChanged(changes: readonly InformerChange<Task>[]): void {
