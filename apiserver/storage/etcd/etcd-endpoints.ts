@@ -52,6 +52,8 @@ export class EtcdEndpoints {
             'grpc.max_receive_message_length': -1,
             'grpc.max_send_message_length': -1,
             'grpc-node.flow_control_window': flowControlWindowBytes,
+            // Else all EtcdEndpoints of a process share one connection, and what is urgent waits behind megabytes that are not.
+            'grpc.use_local_subchannel_pool': 1,
             // A connection that is cut without a word is noticed within 15 s; etcd refuses pings closer than 5 s.
             'grpc.keepalive_time_ms': 10_000,
             'grpc.keepalive_timeout_ms': 5_000,

@@ -102,7 +102,7 @@ describe('messages of etcd', () => {
 
   it('ask for a transaction as etcd3 reads it', () => {
     const write = fc.oneof(
-      fc.record({ op: fc.constant('create' as const), value: text, lease: fc.option(lease.map(String), { nil: undefined }), keeper: fc.option(keeper, { nil: undefined }), registered: fc.option(key, { nil: undefined }) }),
+      fc.record({ op: fc.constant('create' as const), value: text, lease: fc.option(lease.map(String), { nil: undefined }), keeper: fc.option(keeper, { nil: undefined }), registered: fc.option(key, { nil: undefined }), notedAt: fc.option(revision, { nil: undefined }) }),
       fc.record({ op: fc.constant('update' as const), value: text, revision: fc.integer({ min: 0, max: 2 ** 50 }), keeper: fc.option(keeper, { nil: undefined }), registered: fc.option(key, { nil: undefined }) }),
       fc.record({ op: fc.constant('delete' as const), revision: fc.integer({ min: 0, max: 2 ** 50 }), noted: fc.boolean() }),
       fc.record({ op: fc.constant('put' as const), value: text }),
@@ -133,6 +133,7 @@ describe('messages of etcd', () => {
       const compare: object[] = [];
       if (write.op === 'create') compare.push({ result: 'Equal', target: 'Create', key, create_revision: '0' });
       else if (write.op !== 'put') compare.push({ result: 'Equal', target: 'Mod', key, mod_revision: String(Math.floor(write.revision / 4_096) || -1) });
+      if (write.op !== 'put' && write.notedAt !== undefined) compare.push({ result: 'Equal', target: 'Mod', key: Buffer.from(noteKey), mod_revision: String(write.notedAt) });
       if (write.op !== 'put' && write.registered !== undefined) {
         compare.push({ result: 'Greater', target: 'Create', key: Buffer.from(serversPrefix + write.registered), create_revision: '0' });
       }

@@ -11,14 +11,17 @@
 // Why no key is removed before its agent has fenced itself. An agent that sent its renewal at s and was answered counts on
 // s + ttl; the server gave that answer at some a >= s.
 //
-//   1. A server answers only until `sureMs` after it began to ask etcd whether it is still registered and what others have
-//      noted (EtcdRegistration). sureMs is less than the time to live of its lease, so it was registered at a: a comes before
+//   1. A server answers only until `sureMs` after it sent the newest keep-alive that was answered, and began to ask etcd who is registered and
+//      what others have noted (EtcdRegistration). sureMs is less than the time to live of its lease, so it was registered at a: a comes before
 //      the end e of its registration, and the agent counts on at most e + ttl. Whoever sees that it is gone does so after e,
 //      and waits a full ttl from then.
 //   2. A key that is taken over at u from a living server is noted in the same etcd revision. The server that kept it
 //      hears of it when it asks next, but may have answered from memory until u + sureMs. So the one that takes over keeps the key
 //      for at least sureMs + ttl (`spareMs`), and so does who finds it an orphan soon after. Once every server has asked again, or
 //      where there is no other server, nothing is to be spared.
+//   3. A server whose registration ended comes back under its id only where no other was registered when it asked last, and the note, which each
+//      server puts as it registers, has not been put since: so nobody was registered after that who could have seen it gone, and only who was
+//      registered after that removes keys or takes them over. What it keeps is as it left it, and it answers again once 1. holds anew.
 
 export interface BookEntry {
   readonly key: string;

@@ -146,31 +146,50 @@ describe('EtcdPresence', () => {
     expect(await renewed).toMatchObject({ no: 0, unsure: 0 });
   }, 40_000);
 
-  it('answers no more once etcd may have given it up, and takes its keys over when it is back', async () => {
+  it('answers no more once etcd may have given it up, and keeps its keys when it is back', async () => {
     const proxy = await proxied();
     const store = open(`http://127.0.0.1:${proxy.port}`);
-    await written(store.presence.announce(key, '{}', 30_000));
+    const { revision } = await written(store.presence.announce(key, '{}', 30_000));
     const [before] = await servers();
     proxy.refuse();
     await until(async () => (await servers()).length === 0);
     await expect(store.presence.renew(key)).rejects.toMatchObject({ name: 'StoreUnavailableError', applied: 'no' });
     proxy.accept();
     await until(() => store.presence.renew(key).catch(() => false));
+    // Nobody else was there: it is who it was, and had nothing to take over.
+    expect(await servers()).toEqual([before]);
+    expect(await store.read(key)).toMatchObject({ revision });
+    expect(await renewFor(store, 500)).toMatchObject({ no: 0, unsure: 0 });
+  }, 40_000);
+
+  it('comes back as another when a server was there meanwhile, which may have seen that it was gone', async () => {
+    const proxy = await proxied();
+    const store = open(`http://127.0.0.1:${proxy.port}`);
+    const { revision } = await written(store.presence.announce(key, '{}', 30_000));
+    const [before] = await servers();
+    proxy.refuse();
+    await until(async () => (await servers()).length === 0);
+    const other = open();
+    await until(async () => (await servers()).length === 1);
+    await other.close();
+    proxy.accept();
+    await until(() => store.presence.renew(key).catch(() => false));
     const [after] = await servers();
     expect(after).toBeDefined();
     expect(after).not.toBe(before);
-    expect(await renewFor(store, 500)).toMatchObject({ no: 0, unsure: 0 });
+    expect((await store.read(key))!.revision).toBeGreaterThan(revision);
   }, 40_000);
 
   it('registers again when its lease is revoked, and keeps its agents', async () => {
     const store = open();
-    await written(store.presence.announce(key, '{}', 30_000));
+    const { revision } = await written(store.presence.announce(key, '{}', 30_000));
     const [before] = await servers();
     const { kvs } = await stranger.get(before!).exec();
     await stranger.leaseClient.leaseRevoke({ ID: kvs[0]!.lease });
     await until(async () => (await servers()).length === 1);
     await until(() => store.presence.renew(key).catch(() => false));
-    expect((await servers())[0]).not.toBe(before);
+    expect(await servers()).toEqual([before]);
+    expect(await store.read(key)).toMatchObject({ revision });
   }, 30_000);
 
   it('writes nothing as a server that is no longer registered', async () => {

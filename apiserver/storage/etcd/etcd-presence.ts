@@ -3,14 +3,16 @@
 // Presence on etcd (docs/decisions/0005-presence-on-etcd.md): each key is kept by one API server, in memory, and is an ordinary
 // durable key in etcd. Only changing hands is a write.
 //
-//   confirm   every quarter of the registration's time to live: am I registered, who else is, what have they noted?
+//   confirm   every quarter of the registration's time to live: am I registered, who else is, what have they noted? The lease of the registration is
+//             kept alive beside it (etcd-lease-keeper.ts), both over a connection that ordinary writes do not fill
 //   list      all presence keys, when the answer differs from the last one: which are mine still, which are orphaned
 //   sweep     twice a second: removes what nobody renewed
 //
 // What may be answered from memory, how long, and why that is safe: etcd-presence-book.ts.
 
+import { Alarm } from '../../../lib/alarm.js';
 import { backoffMs, reconnectBackoff } from '../../../lib/backoff.js';
-import { sleep, type Clock, type Timer } from '../../../lib/clock.js';
+import type { Clock, Timer } from '../../../lib/clock.js';
 import { Deferred } from '../../../lib/deferred.js';
 import type { Logger } from '../../../lib/log.js';
 import { StoreUnavailableError, prefixEnd, type Change, type PresenceStore, type Write, type WriteOutcome } from '../store.js';
@@ -22,6 +24,8 @@ import type { EtcdWrite } from './etcd-txn.js';
 
 export interface EtcdPresenceOptions {
   readonly endpoints: EtcdEndpoints;
+  /** Of a connection that no ordinary write goes over. */
+  readonly urgentEndpoints: EtcdEndpoints;
   readonly clock: Clock;
   readonly log: Logger;
   /** All keys that are announced begin with this. */
@@ -30,8 +34,8 @@ export interface EtcdPresenceOptions {
   readonly serverTtlMs: number;
   /** Group commit. */
   readonly write: (write: EtcdWrite) => Promise<WriteOutcome>;
-  /** Commits writes at once, by themselves. */
-  readonly commit: (batch: readonly EtcdWrite[]) => Promise<readonly WriteOutcome[]>;
+  /** Commits writes at once, by themselves, over that connection. */
+  readonly commitNow: (batch: readonly EtcdWrite[]) => Promise<readonly WriteOutcome[]>;
 }
 
 interface StoredPresence {
@@ -46,6 +50,8 @@ const stallMs = 1_000;
 /** After a removal that could not be written, it is tried again this much later. */
 const retryMs = 1_000;
 const listPageKeys = 5_000;
+/** Take-overs under way at once. */
+const takeoversMax = 256;
 
 export class EtcdPresence implements PresenceStore {
   readonly #options: EtcdPresenceOptions;
@@ -54,28 +60,40 @@ export class EtcdPresence implements PresenceStore {
   readonly #sureMs: number;
   readonly #closing = new AbortController();
   readonly #takeovers = new Map<string, Promise<boolean>>();
-  #running: Promise<void> | undefined;
+  readonly #alarm: Alarm;
+  /** Start the take-overs that wait. */
+  readonly #waiting: (() => void)[] = [];
+  #takingOver = 0;
+  #running: Promise<unknown> | undefined;
   #sweepTimer: Timer | undefined;
   #lastSweepAt = 0;
   #wasUnsure = false;
-  /** Answers from memory are good until then. */
-  #sureUntil = -Infinity;
+  /** When etcd was asked who is registered and what is noted, and all that came of it is known. */
+  #askedAt = -Infinity;
   #listedNotes: string | undefined;
   /** Settled with the first confirmation, then for good; replaced when that one fails. */
   #first = new Deferred<void>();
-  #isConfirmed = false;
+  /** As whom, and since when, this server was confirmed last. */
+  #confirmed: { readonly me: string; readonly registeredAt: number } | undefined;
 
   constructor(options: EtcdPresenceOptions) {
     this.#options = options;
     this.#sureMs = (options.serverTtlMs * 3) / 4;
     this.#book = new PresenceBook({ sureMs: this.#sureMs });
-    this.#registration = new EtcdRegistration({ ...options, ttlMs: options.serverTtlMs });
+    this.#alarm = new Alarm(options.clock);
+    this.#registration = new EtcdRegistration({
+      endpoints: options.urgentEndpoints,
+      clock: options.clock,
+      ttlMs: options.serverTtlMs,
+      commit: options.commitNow,
+      onLost: () => this.#alarm.wake(),
+    });
     this.#first.promise.catch(() => {});
   }
 
   /** Registers this server and keeps it registered until `close`. */
   start(): void {
-    this.#running = this.#run();
+    this.#running = Promise.all([this.#run(), this.#registration.run(this.#closing.signal)]);
     this.#lastSweepAt = this.#options.clock.monotonic();
     this.#armSweep();
   }
@@ -85,6 +103,7 @@ export class EtcdPresence implements PresenceStore {
     this.#closing.abort();
     this.#sweepTimer?.cancel();
     this.#first.reject(closedError());
+    this.#alarm.wake();
     await this.#running;
     await this.#registration.end();
   }
@@ -103,13 +122,13 @@ export class EtcdPresence implements PresenceStore {
     const { id } = this.#registration;
     const now = this.#options.clock.monotonic();
     if (id !== undefined && now < this.#sureUntil && this.#book.renew(key, id, now)) return Promise.resolve(true);
-    if (this.#isConfirmed && now >= this.#sureUntil) {
-      const sinceMs = Math.round(now - this.#sureUntil + this.#sureMs);
-      return Promise.reject(new StoreUnavailableError(`etcd has not confirmed this API server for ${sinceMs} ms, so another one may keep the presence of agents by now`, 'no'));
+    if (this.#confirmed && now >= this.#sureUntil) {
+      const since = this.#sureUntil === -Infinity ? '' : ` for ${Math.round(now - this.#sureUntil + this.#sureMs)} ms`;
+      return Promise.reject(new StoreUnavailableError(`etcd has not confirmed this API server${since}, so another one may keep the presence of agents by now`, 'no'));
     }
     let takeover = this.#takeovers.get(key);
     if (!takeover) {
-      takeover = this.#takeOver(key).finally(() => this.#takeovers.delete(key));
+      takeover = this.#inTurn(() => this.#takeOver(key)).finally(() => this.#takeovers.delete(key));
       this.#takeovers.set(key, takeover);
     }
     return takeover;
@@ -152,10 +171,23 @@ export class EtcdPresence implements PresenceStore {
 
   async #delete(key: string, revision: number): Promise<WriteOutcome> {
     const entry = this.#book.get(key);
-    const noted = entry?.server !== this.#registration.id;
+    const noted = !entry || entry.server !== this.#registration.id;
     const outcome = await this.#options.write({ op: 'delete', key, revision, noted });
     if (outcome.ok && this.#book.get(key) === entry) this.#book.forget(key);
     return outcome;
+  }
+
+  /** Not too many at once: after a fault all agents come, and each take-over asks etcd and writes. */
+  async #inTurn(takeOver: () => Promise<boolean>): Promise<boolean> {
+    if (this.#takingOver >= takeoversMax) await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    else this.#takingOver++;
+    try {
+      return await takeOver();
+    } finally {
+      const next = this.#waiting.shift();
+      if (next) next();
+      else this.#takingOver--;
+    }
   }
 
   async #takeOver(key: string): Promise<boolean> {
@@ -193,7 +225,6 @@ export class EtcdPresence implements PresenceStore {
   }
 
   #notRegistered(server: string): StoreUnavailableError {
-    this.#sureUntil = -Infinity;
     this.#registration.lost(server);
     return new StoreUnavailableError('this API server is no longer registered in etcd; it registers again', 'no');
   }
@@ -213,47 +244,56 @@ export class EtcdPresence implements PresenceStore {
     return keeper && { value, keeper, revision: revisionOf(etcdRevision, slot) };
   }
 
+  /** Answers from memory are good until then: while this server is surely registered, and what others note is surely known (etcd-presence-book.ts). */
+  get #sureUntil(): number {
+    const { keptAt, registeredAt } = this.#registration;
+    return this.#askedAt < registeredAt ? -Infinity : Math.min(this.#askedAt, keptAt) + this.#sureMs;
+  }
+
   async #run(): Promise<void> {
     const { clock, log, serverTtlMs } = this.#options;
     const { signal } = this.#closing;
     for (let failures = 0; !signal.aborted; ) {
+      const startedAt = clock.monotonic();
       let delayMs = serverTtlMs / 4;
       try {
-        await this.#confirm(signal);
-        failures = 0;
+        if (await this.#confirm()) failures = 0;
+        else delayMs = backoffMs(reconnectBackoff, ++failures);
       } catch (error) {
         if (signal.aborted) return;
         delayMs = Math.min(delayMs, backoffMs(reconnectBackoff, ++failures));
         log[failures > 3 ? 'warn' : 'debug']('etcd did not confirm that this API server is there; it is asked again.', { error, failures, againInMs: delayMs });
-        if (!this.#isConfirmed) {
+        if (!this.#confirmed) {
           const { reject } = this.#first;
           this.#first = new Deferred();
           this.#first.promise.catch(() => {});
           reject(error);
         }
       }
-      await sleep(clock, delayMs, signal);
+      // What was slow is not to be rare, too.
+      const spentMs = failures > 0 ? 0 : clock.monotonic() - startedAt;
+      if (!signal.aborted) await this.#alarm.sleep(Math.max(0, delayMs - spentMs));
     }
   }
 
-  async #confirm(signal: AbortSignal): Promise<void> {
+  /** False when the registration was lost meanwhile. */
+  async #confirm(): Promise<boolean> {
     const { clock, log } = this.#options;
-    const askedAt = clock.monotonic();
-    const before = this.#registration.id;
-    const confirmation = await this.#registration.confirm(signal);
-    if (confirmation.me !== before) {
-      this.#sureUntil = -Infinity;
-      this.#listedNotes = undefined;
-      if (this.#isConfirmed) log.warn('This API server was away from etcd for too long; it has registered again and takes the agents over as they renew.', { server: confirmation.me });
+    const confirmation = await this.#registration.confirm();
+    const { me, notes, askedAt } = confirmation;
+    const { registeredAt } = this.#registration;
+    if (this.#confirmed && this.#confirmed.registeredAt !== registeredAt) {
+      log.warn(`This API server was away from etcd for too long; it has registered again, ${me === this.#confirmed.me ? 'and nobody has taken its agents over' : 'and takes the agents over as they renew'}.`, { server: me });
     }
     this.#book.seen(confirmation, clock.monotonic());
-    if (confirmation.notes !== this.#listedNotes) await this.#list();
+    if (notes !== this.#listedNotes) await this.#list();
+    if (this.#registration.id !== me || this.#registration.registeredAt !== registeredAt) return false;
     // Only now: what others have noted must be known before anything more is answered from memory.
-    this.#listedNotes = confirmation.notes;
-    if (this.#registration.id !== confirmation.me) return;
-    this.#sureUntil = askedAt + this.#sureMs;
-    this.#isConfirmed = true;
+    this.#listedNotes = notes;
+    this.#askedAt = askedAt;
+    this.#confirmed = { me, registeredAt };
     this.#first.resolve();
+    return true;
   }
 
   async #list(): Promise<void> {

@@ -1,56 +1,96 @@
 // etcd-registration.ts
 //
-// An API server is there as long as its key is: /taskplane/servers/<id>, on a lease that it keeps alive. The id is that of the
-// lease, so none is ever used twice. One lease per server, not per agent: what presence costs etcd does not grow with agents.
+// An API server is there as long as its key is: /taskplane/servers/<id>, on a lease that it keeps alive (etcd-lease-keeper.ts). One lease per
+// server, not per agent: what presence costs etcd does not grow with agents.
+//
+// The id is that of the first lease. A server that has lost its lease comes back under its id when nobody can have noticed: it was
+// alone when it asked last, and the note has not been put since, so nobody has registered since. Then all that it keeps is as it left it, and it has
+// nothing to take over; that matters most when it lost the lease because it was overloaded. Else it comes back under a new id, and
+// what it kept is an orphan.
 
 import { Deferred } from '../../../lib/deferred.js';
 import type { Clock } from '../../../lib/clock.js';
 import { StoreUnavailableError, prefixEnd, type WriteOutcome } from '../store.js';
 import type { EtcdEndpoints } from './etcd-endpoints.js';
+import { LeaseKeeper, type KeepAlive } from './etcd-lease-keeper.js';
 import type { ServersView } from './etcd-presence-book.js';
 import { serverDigits } from './etcd-revision.js';
-import { serversPrefix, type EtcdWrite } from './etcd-txn.js';
+import { noteKey, serversPrefix, type EtcdWrite } from './etcd-txn.js';
 
 export interface EtcdRegistrationOptions {
+  /** Of a connection that nothing else goes over: ordinary writes may fill theirs. */
   readonly endpoints: EtcdEndpoints;
   readonly clock: Clock;
   readonly ttlMs: number;
   /** Commits writes at once, by themselves. */
   readonly commit: (batch: readonly EtcdWrite[]) => Promise<readonly WriteOutcome[]>;
+  /** The registration is gone: it is time to confirm it. */
+  readonly onLost: () => void;
 }
 
 export interface Confirmation extends ServersView {
+  /** When etcd was asked, by the monotonic clock: what is told was so at some moment after that. */
+  readonly askedAt: number;
   /** Differs as soon as another server came, went, or noted something. */
   readonly notes: string;
 }
 
-/** A keep-alive that is not answered by then has failed. */
-const answerMsMax = 2_000;
-const unreadMs = 100;
+/** As which this server may come back: see above. */
+interface Former {
+  readonly id: string;
+  /** The etcd revision of the note, which must not have been put since. */
+  readonly notedAt: number;
+}
 
 export class EtcdRegistration {
   readonly #options: EtcdRegistrationOptions;
-  #lease: string | undefined;
+  readonly #keeper: LeaseKeeper;
+  #id: string | undefined;
+  #registeredAt = -Infinity;
+  #former: Former | undefined;
 
   constructor(options: EtcdRegistrationOptions) {
     this.#options = options;
+    this.#keeper = new LeaseKeeper({
+      clock: options.clock,
+      ttlMs: options.ttlMs,
+      send: (lease) => this.#send(lease),
+      onLost: options.onLost,
+    });
   }
 
   /** Under which this server is registered, as far as it knows. */
   get id(): string | undefined {
-    return this.#lease === undefined ? undefined : idOf(this.#lease);
+    return this.#keeper.lease === undefined ? undefined : this.#id;
+  }
+
+  /** Since when it is, by the monotonic clock. */
+  get registeredAt(): number {
+    return this.#registeredAt;
+  }
+
+  /** The registration lasts at least its time to live from then, by the monotonic clock. */
+  get keptAt(): number {
+    return this.#keeper.keptAt;
+  }
+
+  /** Keeps the lease alive until `signal` aborts. */
+  run(signal: AbortSignal): Promise<void> {
+    return this.#keeper.run(signal);
   }
 
   /**
-   * Keeps this server registered, anew where it no longer is, and tells who else is.
+   * Registers this server where it is not, and tells who else is registered.
    * @throws StoreUnavailableError
    */
-  async confirm(signal: AbortSignal): Promise<Confirmation> {
-    if (this.#lease === undefined || !(await this.#keepAlive(this.#lease, signal))) await this.#register();
-    const { etcdRevision: answeredAt, kvs } = await this.#options.endpoints.range({ key: serversPrefix, end: prefixEnd(serversPrefix), keysOnly: true });
+  async confirm(): Promise<Confirmation> {
+    if (this.#keeper.lease === undefined) await this.#register();
     const me = this.id;
+    const askedAt = this.#options.clock.monotonic();
+    const { etcdRevision: answeredAt, kvs } = await this.#options.endpoints.range({ key: serversPrefix, end: prefixEnd(serversPrefix), keysOnly: true });
     const others = new Set<string>();
     let notes = '';
+    let notedAt: number | undefined;
     let registered = false;
     for (const { key, leased, etcdRevision } of kvs) {
       const name = key.slice(serversPrefix.length);
@@ -58,72 +98,87 @@ export class EtcdRegistration {
         registered = true;
       } else {
         if (leased) others.add(name);
+        if (key === noteKey) notedAt = etcdRevision;
         notes += `${name}@${etcdRevision} `;
       }
     }
-    if (me === undefined || !registered) {
-      this.#lease = undefined;
+    if (me === undefined || !registered || this.id !== me) {
+      if (me !== undefined) this.lost(me);
       throw new StoreUnavailableError('this API server is no longer registered in etcd', 'no');
     }
-    return { etcdRevision: answeredAt, me, others, notes };
+    this.#former = others.size === 0 && notedAt !== undefined ? { id: me, notedAt } : undefined;
+    return { askedAt, etcdRevision: answeredAt, me, others, notes };
   }
 
   /** The registration is known to be gone. */
   lost(id: string): void {
-    if (id === this.id) this.#lease = undefined;
+    if (id !== this.id) return;
+    this.#keeper.drop();
+    this.#options.onLost();
   }
 
   /** The other servers need not wait for the lease to run out. */
   async end(): Promise<void> {
-    const lease = this.#lease;
-    this.#lease = undefined;
+    const { lease } = this.#keeper;
+    this.#keeper.drop();
     // One that cannot be revoked now runs out by itself.
     if (lease !== undefined) await this.#options.endpoints.call((client) => client.leaseClient.leaseRevoke({ ID: lease })).catch(() => {});
   }
 
   async #register(): Promise<void> {
-    this.#lease = undefined;
-    const { endpoints, ttlMs, commit } = this.#options;
+    const { endpoints, clock, ttlMs } = this.#options;
+    const askedAt = clock.monotonic();
     const { ID: lease } = await endpoints.call((client) => client.leaseClient.leaseGrant({ TTL: Math.ceil(ttlMs / 1_000) }));
-    const [outcome] = await commit([{ op: 'create', key: serversPrefix + idOf(lease), value: '{}', lease, noted: true }]);
-    if (!outcome?.ok) throw new Error(`assertion failed: etcd granted the lease ${lease} twice`);
-    this.#lease = lease;
+    const former = this.#former;
+    let id = former?.id;
+    if (id === undefined || !(await this.#put(id, lease, former?.notedAt))) {
+      id = idOf(lease);
+      if (!(await this.#put(id, lease))) throw new Error(`assertion failed: etcd granted the lease ${lease} twice`);
+    }
+    this.#former = undefined;
+    this.#id = id;
+    this.#registeredAt = clock.monotonic();
+    this.#keeper.keep(lease, askedAt);
   }
 
-  /** Its own stream each time: once in a while, and nothing to keep up. False when there is no such lease any more. */
-  async #keepAlive(lease: string, signal: AbortSignal): Promise<boolean> {
-    const { endpoints, clock } = this.#options;
+  async #put(id: string, lease: string, notedAt?: number): Promise<boolean> {
+    const [outcome] = await this.#options.commit([{ op: 'create', key: serversPrefix + id, value: '{}', lease, noted: true, ...(notedAt !== undefined && { notedAt }) }]);
+    return outcome?.ok === true;
+  }
+
+  /** Its own stream each time: once in a while, and nothing to keep up. */
+  #send(lease: string): KeepAlive {
+    const { endpoints } = this.#options;
     const client = endpoints.current;
     const answer = new Deferred<boolean>();
-    // Timers come before sockets: after a stall of ours the answer may be here already, unread.
-    let timer = clock.timer(answerMsMax, () => (timer = clock.timer(unreadMs, () => answer.reject(new Error('no answer to a keep-alive')), { unref: true })), { unref: true });
-    const stop = (): void => answer.reject(new Error('the store is closed'));
-    if (signal.aborted) stop();
-    signal.addEventListener('abort', stop, { once: true });
+    let isOpen = true;
+    const fail = (error: Error): void => {
+      if (isOpen) endpoints.failed(client);
+      answer.reject(error);
+    };
     const opened = client.leaseClient.leaseKeepAlive();
     opened.then((stream) => {
       stream.on('data', ({ TTL }) => answer.resolve(Number(TTL) > 0));
-      stream.on('error', (error) => answer.reject(error));
-      stream.on('end', () => answer.reject(new Error('etcd ended the keep-alive stream')));
+      stream.on('error', fail);
+      stream.on('end', () => fail(new Error('etcd ended the keep-alive stream')));
       stream.write({ ID: lease });
-    }, answer.reject);
-    try {
-      return await answer.promise;
-    } catch (error) {
-      endpoints.failed(client);
-      throw new StoreUnavailableError(`etcd did not answer: ${(error as Error).message}`, 'unknown', { cause: error });
-    } finally {
-      timer.cancel();
-      signal.removeEventListener('abort', stop);
-      opened.then(
-        (stream) => {
-          // Ended first, or etcd3 takes our own cancellation for a fault of the endpoint.
-          stream.end();
-          stream.cancel();
-        },
-        () => {},
-      );
-    }
+    }, fail);
+    return {
+      answer: answer.promise,
+      late: () => endpoints.failed(client),
+      close: () => {
+        isOpen = false;
+        answer.reject(new Error('nobody waits for the keep-alive any more'));
+        opened.then(
+          (stream) => {
+            // Ended first, or etcd3 takes our own cancellation for a fault of the endpoint.
+            stream.end();
+            stream.cancel();
+          },
+          () => {},
+        );
+      },
+    };
   }
 }
 

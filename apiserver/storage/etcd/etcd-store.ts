@@ -63,6 +63,8 @@ export class EtcdStore implements Store {
   readonly #options: EtcdStoreOptions;
   readonly #log: Logger;
   readonly #endpoints: EtcdEndpoints;
+  /** For this server's own registration, which must not wait for ordinary writes. */
+  readonly #urgentEndpoints: EtcdEndpoints;
   readonly #commits: GroupCommit<EtcdWrite, WriteOutcome>;
   readonly #barrier: EtcdBarrier;
   readonly #closing = new AbortController();
@@ -81,6 +83,7 @@ export class EtcdStore implements Store {
     this.#options = options;
     this.#log = options.log ?? silentLogger;
     this.#endpoints = new EtcdEndpoints(options);
+    this.#urgentEndpoints = new EtcdEndpoints(options);
     this.#commits = new GroupCommit<EtcdWrite, WriteOutcome>({
       commit: observedCommit((batch) => this.#commit(batch), options.clock, options.onCommit),
       keyOf: (write) => write.key,
@@ -100,12 +103,13 @@ export class EtcdStore implements Store {
     });
     this.presence = new EtcdPresence({
       endpoints: this.#endpoints,
+      urgentEndpoints: this.#urgentEndpoints,
       clock: options.clock,
       log: this.#log,
       prefix: options.presencePrefix,
       serverTtlMs: options.serverTtlMs ?? serverTtlMsDefault,
       write: (write) => this.#offer(write),
-      commit: (batch) => this.#commit(batch),
+      commitNow: (batch) => this.#commit(batch, this.#urgentEndpoints),
     });
   }
 
@@ -190,6 +194,7 @@ export class EtcdStore implements Store {
       await this.presence.close();
       await this.#commits.idle();
       this.#endpoints.close();
+      this.#urgentEndpoints.close();
     }
     await this.#commits.idle();
   }
@@ -199,8 +204,8 @@ export class EtcdStore implements Store {
     return this.#commits.offer(write);
   }
 
-  async #commit(batch: readonly EtcdWrite[]): Promise<readonly WriteOutcome[]> {
-    const outcomes = outcomesOf(batch, await this.#endpoints.txn(batch));
+  async #commit(batch: readonly EtcdWrite[], endpoints = this.#endpoints): Promise<readonly WriteOutcome[]> {
+    const outcomes = outcomesOf(batch, await endpoints.txn(batch));
     for (const outcome of outcomes) if (outcome.ok) this.#barrier.noteWritten(outcome.revision);
     return outcomes;
   }

@@ -26,6 +26,8 @@ export type EtcdWrite =
       readonly registered?: string;
       /** The note is put with it, in the same etcd revision, whether or not its guard holds. */
       readonly noted?: boolean;
+      /** The write also needs the note to be as that etcd revision put it. */
+      readonly notedAt?: number;
       /** A created key lives as long as this lease: its 64 bits as a decimal number. */
       readonly lease?: string;
     })
@@ -82,6 +84,7 @@ function nestedTxn(writer: WireWriter, write: EtcdWrite, slot: number): void {
   writer.close(txn.success, success);
   if (write.op !== 'put') {
     if (write.registered !== undefined) compareOf(writer, serversPrefix + write.registered, target.create, 0, greater);
+    if (write.notedAt !== undefined) compareOf(writer, noteKey, target.mod, write.notedAt);
     // An absent key compares as revision 0, which must not pass for a guard that asks for such a small revision.
     if (write.op === 'create') compareOf(writer, key, target.create, 0);
     else compareOf(writer, key, target.mod, etcdRevisionOf(write.revision) || -1);
