@@ -6,17 +6,19 @@
  *
  *   wrapper ANY ATTEMPT_DIR KILL_FILE|"" DEADLINE_FILE|"" "BOOT_ID MS_SINCE_EPOCH" PROCS_FILE... -- COMMAND ARG...
  *
- * What differs from the shell: variables with odd names need no special shell, and SIGINT and SIGPIPE are told as signals, like all others.
+ * What differs from the shell: variables with odd names need no special shell, and SIGINT and SIGPIPE are told as signals, like all others. And
+ * the command is born into its v2 group, which the wrapper itself joins later, unless all is over by then (join_or_open says why).
  *
  * tools/build.mjs compiles it where there is a compiler; native-wrapper.ts finds it. For Linux, on x86-64 and 64-bit ARM.
  */
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sched.h>
+#include <linux/sched.h>
 #include <signal.h>
 #include <stddef.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <time.h>
 
 #define PATH_BYTES 4096
@@ -67,6 +69,30 @@ static int put_file(const char *path, const char *text, size_t length) {
   int done = file >= 0 && put(file, text, length);
   if (file >= 0) syscall5(SYS_close, file, 0, 0, 0, 0);
   return done;
+}
+
+/*
+ * The kernel lets a process join a group only when nobody forks or exits meanwhile, and to make sure of that waits for a grace period of RCU: 5 to 15 ms
+ * on an idle machine. Two ways lead around: a v1 group takes the one thread that asks for itself, and a v2 group has processes born into it.
+ * https://docs.kernel.org/admin-guide/cgroup-v2.html, https://man7.org/linux/man-pages/man2/clone.2.html (CLONE_INTO_CGROUP)
+ *
+ * Joins the v1 group of the cgroup.procs file. Returns 0 when that was done, the descriptor of its directory when it is for children to be born into,
+ * and -1 when there is no such group or the kernel refuses.
+ */
+static long join_or_open(char *procs_file, const char *pid, size_t length) {
+  char *end_of_directory = procs_file;
+  for (char *at = procs_file; *at; at++)
+    if (*at == '/') end_of_directory = at;
+  *end_of_directory = 0;
+  long directory = open_file(procs_file, O_RDONLY | O_DIRECTORY);
+  *end_of_directory = '/';
+  if (directory < 0) return -1;
+  long tasks = syscall5(SYS_openat, directory, (long)"tasks", O_WRONLY | O_CLOEXEC, 0, 0);
+  if (tasks == -ENOENT) return directory;
+  syscall5(SYS_close, directory, 0, 0, 0, 0);
+  int joined = tasks >= 0 && put(tasks, "0", 1);
+  if (tasks >= 0) syscall5(SYS_close, tasks, 0, 0, 0, 0);
+  return joined || put_file(procs_file, pid, length) ? 0 : -1;
 }
 
 /* Returns where the text ends now, or NULL when it would not fit. */
@@ -135,7 +161,9 @@ __attribute__((noreturn, used)) void begin(long *stack) {
   char *at;
   /* Left pending for ever here, and unblocked in the command: a signal to the whole process group must not end the wrapper first. */
   const unsigned long blocked = 1UL << (SIGHUP - 1) | 1UL << (SIGINT - 1) | 1UL << (SIGQUIT - 1) | 1UL << (SIGUSR1 - 1) | 1UL << (SIGUSR2 - 1) | 1UL << (SIGPIPE - 1) |
-                                1UL << (SIGALRM - 1) | 1UL << (SIGTERM - 1);
+                                1UL << (SIGALRM - 1) | 1UL << (SIGTERM - 1) | 1UL << (SIGCHLD - 1);
+  const unsigned long ends = 1UL << (SIGCHLD - 1);
+  const struct timespec briefly = {.tv_nsec = 20000000};
   unsigned long mask = 0;
   syscall5(SYS_rt_sigprocmask, SIG_BLOCK, (long)&blocked, (long)&mask, sizeof mask, 0);
   if (stack[0] < 8) end(FAILED);
@@ -143,9 +171,16 @@ __attribute__((noreturn, used)) void begin(long *stack) {
   char **command = arguments + 6;
 
   long pid = syscall5(SYS_getpid, 0, 0, 0, 0, 0);
-  at = append_number(text, limit, (unsigned long)pid);
-  for (; *command && !is_equal(*command, "--"); command++)
-    if (!put_file(*command, text, (size_t)(at - text))) end(FAILED);
+  /* The group that the command is to be born into: its cgroup.procs, and the descriptor of its directory. */
+  const char *births = NULL;
+  long group = 0;
+  char pid_text[24];
+  size_t pid_length = (size_t)(append_number(pid_text, pid_text + sizeof pid_text, (unsigned long)pid) - pid_text);
+  for (; *command && !is_equal(*command, "--"); command++) {
+    long found = join_or_open(*command, pid_text, pid_length);
+    if (found < 0) end(FAILED);
+    if (found > 0) group = found, births = *command;
+  }
   if (!*command || !*++command) end(FAILED);
 
   at = append(append(text, limit, directory), limit, "/run");
@@ -157,13 +192,24 @@ __attribute__((noreturn, used)) void begin(long *stack) {
   if (!at || !put(run, text, (size_t)(at - text))) end(FAILED);
   if (*fence && !before_deadline(fence)) end(FAILED);
 
+  long child = -ENOSYS;
+  int joined = 1, status = 126 << 8;
+  if (births) {
+    struct clone_args how = {.flags = CLONE_VM | CLONE_VFORK | CLONE_INTO_CGROUP, .exit_signal = SIGCHLD, .cgroup = (unsigned long)group};
+    child = syscall5(SYS_clone3, (long)&how, sizeof how, 0, 0, 0);
+    if (child == 0) become(command, environment, &mask);
+    /* The wrapper follows, unless it is all over by then. It goes first where the kernel (before 5.7) or a sandbox does not know of births. */
+    if (child > 0) syscall5(SYS_rt_sigtimedwait, (long)&ends, 0, (long)&briefly, sizeof ends, 0);
+    if (child < 0 || syscall5(SYS_wait4, child, (long)&status, WNOHANG, 0, 0) == 0) joined = put_file(births, pid_text, pid_length);
+    else child = 0;
+  }
   /* The arguments of clone are the same on both machines as long as only the first two are used. */
-  long child = syscall5(SYS_clone, CLONE_VM | CLONE_VFORK | SIGCHLD, 0, 0, 0, 0);
-  if (child == 0) become(command, environment, &mask);
-  int status = 126 << 8;
-  if (child < 0) put(2, "cannot fork\n", 12);
-  else
-    while (syscall5(SYS_wait4, child, (long)&status, 0, 0, 0) == -EINTR) continue;
+  if (child < 0 && joined) {
+    child = syscall5(SYS_clone, CLONE_VM | CLONE_VFORK | SIGCHLD, 0, 0, 0, 0);
+    if (child == 0) become(command, environment, &mask);
+  }
+  if (child < 0) put(2, joined ? "cannot fork\n" : "cannot join its cgroup\n", joined ? 12 : 23);
+  while (child > 0 && syscall5(SYS_wait4, child, (long)&status, 0, 0, 0) == -EINTR) continue;
 
   int signal = status & 0x7f;
   at = text;

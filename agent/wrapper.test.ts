@@ -1,11 +1,13 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { AttemptFiles } from './attempt-files.js';
+import { detectCgroups } from './cgroup-detect.js';
+import { removeGroup } from './cgroup.js';
 import { findNativeWrapper } from './native-wrapper.js';
 import { wrapperScript } from './wrapper.js';
 
@@ -59,5 +61,24 @@ describe.each(nativeWrapper ? [nativeWrapper, '/bin/sh'] : ['/bin/sh'])('the wra
   const wrapper = spawn(nativeWrapper!, ['', directory, '', '', 'boot 1', '--', '/bin/sh', '-c', `kill -${signal} $$`], { detached: true, stdio: 'ignore' });
   await once(wrapper, 'exit');
   expect(new AttemptFiles(directory).readExit()).toMatchObject({ signal: `SIG${signal}` });
+  await rm(directory, { recursive: true });
+});
+
+(nativeWrapper && userInfo().uid === 0 ? it : it.skip)('the wrapper as a program has its command born into the cgroups, and follows when that lasts', async () => {
+  const directory = await mkdtemp(join(tmpdir(), 'taskplane-wrapper-'));
+  const cgroups = detectCgroups(`wrapper-${process.pid}`)!;
+  const group = await cgroups.create('born', { limits: {}, requests: {} });
+  const wrapper = spawn(nativeWrapper!, ['', directory, group.killFile ?? '', '', 'boot 1', ...group.procsFiles, '--', '/bin/sh', '-c', 'cat /proc/self/cgroup; echo; read -r end'], { detached: true, stdio: ['pipe', 'pipe', 'ignore'] });
+  const joined = (text: string): number => text.split('\n').filter((line) => line.endsWith('/born')).length;
+  let output = '';
+  for await (const part of wrapper.stdout!) if ((output += String(part)).endsWith('\n\n')) break;
+  expect(joined(output)).toBe(group.procsFiles.length);
+  while (joined(readFileSync(`/proc/${wrapper.pid}/cgroup`, 'utf8')) < group.procsFiles.length) await new Promise((resolve) => setImmediate(resolve));
+  const ended = once(wrapper, 'exit');
+  wrapper.stdin!.end();
+  await ended;
+  expect(new AttemptFiles(directory).readExit()).toMatchObject({ exitCode: 1 });
+  while (!group.remove()) await new Promise((resolve) => setImmediate(resolve));
+  cgroups.ownDirectories().forEach(removeGroup);
   await rm(directory, { recursive: true });
 });
