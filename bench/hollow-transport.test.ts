@@ -11,6 +11,7 @@ import { HollowTransport } from './hollow-transport.js';
 describe('the transport of a hollow agent', () => {
   let server: Server;
   let transport: HollowTransport;
+  let transportOf: (nodeName: string) => HollowTransport;
   const connections = new Set<unknown>();
 
   beforeAll(async () => {
@@ -30,8 +31,9 @@ describe('the transport of a hollow agent', () => {
     });
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     const credentials = credentialsOf(authority, Date.now());
-    const access = { server: `https://127.0.0.1:${(server.address() as AddressInfo).port}`, ca: credentials.ca, key: credentials.key, cert: credentials.certificateOf('n') };
-    transport = new HollowTransport({ dialer: new HollowDialer(access), userAgent: 'test' });
+    const address = `https://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    transportOf = (nodeName) => new HollowTransport({ dialer: new HollowDialer({ server: address, ca: credentials.ca, key: credentials.key, cert: credentials.certificateOf(nodeName) }), userAgent: 'test' });
+    transport = transportOf('n');
   });
 
   afterAll(async () => {
@@ -56,5 +58,12 @@ describe('the transport of a hollow agent', () => {
     await expect(transport.request({ method: 'GET', path: '/cut' })).rejects.toThrow(TransportError);
     await expect(transport.stream({ method: 'GET', path: '/cut' })).rejects.toThrow(TransportError);
     expect((await transport.request({ method: 'GET', path: '/x' })).status).toBe(201);
+  });
+
+  it('is the agent of its own node beside others of the same key that dial in the same moment', async () => {
+    const others = ['a', 'b', 'c'].map(transportOf);
+    const replies = await Promise.all(others.map((other) => other.request({ method: 'GET', path: '/x' })));
+    expect(replies.map(({ body }) => body.trim())).toEqual(['a', 'b', 'c'].map((name) => `GET /x system:node:${name}`));
+    await Promise.all(others.map((other) => other.close()));
   });
 });
