@@ -57,6 +57,26 @@ describe('StatusWriter', () => {
     await end();
   });
 
+  it('leaves a server that took its time as long again, and says then what has come together', async () => {
+    const { clock, sent, writer, hold, release, end } = world();
+    hold();
+    void writer.submit(report('a', 'Running'));
+    await clock.advance(0);
+    await clock.advance(200);
+    release();
+    await clock.advance(0);
+    void writer.submit(report('a', 'Succeeded'));
+    await clock.advance(199);
+    void writer.submit(report('b', 'Running'));
+    expect(sent).toEqual([['a Running']]);
+    await clock.advance(1);
+    expect(sent).toEqual([['a Running'], ['a Succeeded', 'b Running']]);
+    void writer.submit(report('c', 'Running'));
+    await clock.advance(0);
+    expect(sent[2]).toEqual(['c Running']);
+    await end();
+  });
+
   it('keeps only the newest report of a task while a request is under way', async () => {
     const { clock, sent, writer, hold, release, end } = world();
     hold();

@@ -22,6 +22,7 @@ import { Deferred } from '../lib/deferred.js';
 import type { Logger } from '../lib/log.js';
 import type { Random } from '../lib/random.js';
 import type { Service } from '../lib/service.js';
+import { pauseAfterMs } from './report-pace.js';
 
 /** `refused`: the attempt is over as far as the cluster is concerned; its process must not go on. */
 export type Settlement = 'accepted' | 'refused';
@@ -63,6 +64,8 @@ export class StatusWriter implements Service {
   #promptAt = 0;
   /** When the first of those that are kept back is due. */
   #timer: Timer | undefined;
+  /** Monotonic: there is no request before. */
+  #notBefore = 0;
 
   constructor(options: StatusWriterOptions) {
     this.#options = options;
@@ -98,6 +101,9 @@ export class StatusWriter implements Service {
     const stop = (): void => this.#wake.resolve();
     signal.addEventListener('abort', stop);
     for (let failures = 0; !signal.aborted; ) {
+      const pauseMs = this.#waiting.size > 0 ? this.#notBefore - clock.monotonic() : 0;
+      if (pauseMs > 0) await sleep(clock, pauseMs, signal);
+      if (signal.aborted) break;
       const batch = this.#due();
       if (batch.length === 0) {
         await this.#wake.promise;
@@ -151,6 +157,7 @@ export class StatusWriter implements Service {
   async #send(batch: readonly [string, Waiting][], cargo: EventCargo | undefined): Promise<unknown> {
     for (const [key] of batch) this.#waiting.delete(key);
     this.#sending = batch.length;
+    const sentAt = this.#options.clock.monotonic();
     let failed: unknown;
     try {
       const { nodeName, reporter } = this.#options;
@@ -166,6 +173,8 @@ export class StatusWriter implements Service {
       for (const [key, waiting] of batch) this.#putBack(key, waiting);
     }
     this.#sending = 0;
+    const now = this.#options.clock.monotonic();
+    this.#notBefore = now + pauseAfterMs(now - sentAt);
     if (this.#waiting.size === 0) this.#idle.resolve();
     return failed;
   }
