@@ -98,9 +98,9 @@ export class PresenceService {
   async present(nodeName: string, body: unknown): Promise<PresenceResponse> {
     const { session, announce, load } = readPresenceRequest(body);
     try {
-      const present = announce ? await this.#announce(nodeName, session) : await this.#renew(nodeName, session);
-      if (present && load) this.#keepLoad(nodeName, load);
-      return this.#response(present, present ? await this.#keptMs(nodeName) : this.#ttlMs);
+      const keptMs = announce ? await this.#announce(nodeName, session) : await this.#renew(nodeName, session);
+      if (keptMs !== undefined && load) this.#keepLoad(nodeName, load);
+      return this.#response(keptMs !== undefined, keptMs ?? this.#ttlMs);
     } catch (error) {
       throw toClientError(error);
     }
@@ -150,7 +150,8 @@ export class PresenceService {
     });
   }
 
-  async #announce(nodeName: string, session: string): Promise<boolean> {
+  /** @returns for how long the node is present now, ms */
+  async #announce(nodeName: string, session: string): Promise<number> {
     const { cache, presence, mutator, logger } = this.#options;
     const nodeKey = objectStoreKey(nodeKind, nodeName, undefined);
     if (!cache.get(nodeKey) && !(await mutator.find(nodeKey))) throw notFound(nodeKind, nodeName);
@@ -160,12 +161,14 @@ export class PresenceService {
     const key = presenceKey(nodeName);
     const value = encodeObject(this.#lease(nodeName));
     // An agent that comes back while its presence lasts takes it over without a gap: its tasks are not lost.
-    for (;;) {
+    let made = false;
+    do {
       const outcome = await presence.announce(key, value, this.#ttlMs);
-      if (outcome.ok || (await presence.renew(key))) break;
-    }
+      made = outcome.ok;
+    } while (!made && !(await presence.renew(key)));
     this.#hear(nodeName, session, before);
-    return true;
+    // What was made now is not asked of the store, which the cache has not heard it from yet.
+    return made ? this.#ttlMs : this.#keptMs(nodeName);
   }
 
   /**
@@ -202,12 +205,13 @@ export class PresenceService {
     }
   }
 
-  async #renew(nodeName: string, session: string): Promise<boolean> {
+  /** @returns for how long the node is present now, ms; undefined when it is not */
+  async #renew(nodeName: string, session: string): Promise<number | undefined> {
     const { cache, presence, mutator, clock, logger } = this.#options;
     const known = this.#heard.get(nodeName);
     if (known && known.session !== session) {
       logger.warn('Another session of this node has announced itself later; this one is told to stop. Do two agents have the same node name?', { node: nodeName, session, announced: known.session });
-      return false;
+      return undefined;
     }
     const nodeKey = objectStoreKey(nodeKind, nodeName, undefined);
     const key = presenceKey(nodeName);
@@ -215,15 +219,15 @@ export class PresenceService {
       logger.info('The node has been deleted; its agent is told to stop its tasks and register again.', { node: nodeName });
       // The lease runs out by itself: without it the tasks could start elsewhere before the agent has this answer, if it ever has it.
       this.#heard.delete(nodeName);
-      return false;
+      return undefined;
     }
     if (!(await presence.renew(key))) {
       this.#heard.delete(nodeName);
-      return false;
+      return undefined;
     }
     if (known) known.atMs = clock.monotonic();
     else this.#hear(nodeName, session);
-    return true;
+    return this.#keptMs(nodeName);
   }
 
   #keepLoad(nodeName: string, load: NodeLoad): void {
