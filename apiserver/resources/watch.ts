@@ -16,7 +16,7 @@
 import { badRequest, ApiError, expired, type Status } from '../../api/errors.js';
 import { apiVersionOf, type KindDefinition } from '../../api/kind.js';
 import type { Clock, Timer } from '../../lib/clock.js';
-import type { Entry } from '../storage/entry.js';
+import { Entry, withRevision } from '../storage/entry.js';
 import { GoneError } from '../storage/store.js';
 import type { CacheChange } from '../storage/watch-cache.js';
 import type { ObjectCache } from './object-cache.js';
@@ -229,8 +229,10 @@ function isReplaced(before: Rendered, after: Rendered): boolean {
   return before.object.metadata.uid !== after.object.metadata.uid;
 }
 
-function atRevision({ object }: Rendered, revision: number): Rendered {
-  return new RenderedObject({ ...object, metadata: { ...object.metadata, resourceVersion: String(revision) } });
+function atRevision(before: Rendered, revision: number): Rendered {
+  const object = withRevision(before.object, revision);
+  // Its text is there and need not be made anew. It is of use this once, so no memory keeps it.
+  return before instanceof Entry ? new Entry(before.key, before.value, revision, object) : new RenderedObject(object);
 }
 
 function statusOf(error: unknown): Status {
