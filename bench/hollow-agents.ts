@@ -33,6 +33,8 @@ export interface HollowAgentsOptions {
   /** Data directory of the API server, whose authority signs the agents' certificates. */
   dataDirectory: string;
   names: { prefix: string; from: number; count: number };
+  /** So many register at a time. */
+  registering: number;
   capacity: Record<string, string>;
   shapes?: readonly NodeShape[];
   /** How long tasks last, milliseconds; absent: nothing is reported of them. */
@@ -52,14 +54,13 @@ export interface HollowResult {
   succeeded: [name: string, atMs: number][];
 }
 
-const registrationsInFlight = 16;
 /** How much later than it happens it is said, milliseconds: when it happened is in the result. */
 const saidAfterMs = 20;
 const saidEvery = 250;
 const busyMs = 250;
 
 export async function runHollowAgents(options: HollowAgentsOptions): Promise<void> {
-  const { servers, dataDirectory, names, capacity, shapes = [{}], taskMs, resultPath } = options;
+  const { servers, dataDirectory, names, registering, capacity, shapes = [{}], taskMs, resultPath } = options;
   const clock = new SystemClock();
   const random = new SystemRandom();
   const wall = new WallTime(clock);
@@ -108,7 +109,7 @@ export async function runHollowAgents(options: HollowAgentsOptions): Promise<voi
       if (++registered % saidEvery === 0 || registered === names.count) say(`registered ${registered}`);
     }
   };
-  await Promise.all(Array.from({ length: registrationsInFlight }, worker));
+  await Promise.all(Array.from({ length: registering }, worker));
 }
 
 /** Says it a few times a second at most: to say it in each turn of the loop took a twentieth of this process's time. */

@@ -11,6 +11,11 @@ import type { HollowAgentsOptions, HollowResult } from './hollow-agents.js';
 
 /** So that the processors of a larger machine are used, too. */
 const agentsPerProcess = 2_500;
+/**
+ * So many agents register at a time, of all processes: the more there are, the more their writes share commits. An agent that waits for its
+ * tunnel for 5 s opens a connection beside it (client/tunnel-transport.ts); at 15 ms each that would be more than 300.
+ */
+const registering = 128;
 /** Registering takes some 15 ms of a processor in all; a machine that others use takes longer. Twenty thousand take two cores some four minutes, a third of that for renewals. */
 const registerMsMax = (agents: number): number => Math.min(60_000 + agents * 30, 400_000);
 const main = fileURLToPath(new URL('../../dist/bench/main.js', import.meta.url));
@@ -38,7 +43,7 @@ export async function startHollowCluster(context: CaseContext, processes: Taskpl
   });
   const tally = new Tally(parts.length);
   const programs = parts.map(({ from, count, resultPath }, index) => {
-    const given: HollowAgentsOptions = { ...common, servers, dataDirectory, names: { prefix, from, count }, resultPath };
+    const given: HollowAgentsOptions = { ...common, servers, dataDirectory, names: { prefix, from, count }, registering: Math.ceil(registering / parts.length), resultPath };
     const program = new Program({ name: `hollow agents ${from}`, command: [process.execPath, main, 'hollow-agents', JSON.stringify(given)], env: { NODE_EXTRA_CA_CERTS: join(dataDirectory, 'pki', 'ca.crt') } });
     program.onLine((line) => tally.read(index, line));
     context.afterwards(async () => void (await program.stop()));
