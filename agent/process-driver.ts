@@ -80,18 +80,21 @@ export class ProcessDriver implements Driver {
     const user = spec.runAsUser === undefined ? this.#own : await findUser(spec.runAsUser);
     const owner = user.uid === this.#own.uid ? undefined : user;
     if (owner && this.#own.uid !== 0) throw new StartError(`cannot run as user ${spec.runAsUser}: the agent runs as ${this.#own.name}, and only root may change users`, 128);
-    let group: AttemptGroup | undefined;
     if (files.claimed) throw new Error(`attempt ${spec.key} was started before`);
+    // On another thread, beside the files.
+    const making = this.#createGroup(spec);
+    making.catch(() => undefined);
     try {
       const spare = !owner && this.#options.spares?.take(files.dir) === true;
       if (!spare) files.create(owner);
       const command = this.#command(spec, files, owner, spare);
       if (spec.stdin) await makeStdin(files.dir, owner);
-      group = await this.#createGroup(spec);
+      const group = await making;
       if (spec.fenced) this.#options.watchdog.guard(spec.key, group, files.dir);
       const child = await this.#spawn(spec, files, command, group);
       return new ProcessExecution({ ...this.#options, shimPath: this.#shimPath, key: spec.key, files, group, child, pid: child.pid, startedAt: this.#options.clock.now() });
     } catch (error) {
+      const group = await making.catch(() => undefined);
       group?.remove();
       this.#options.watchdog.release(spec.key);
       throw startFailure(error);
