@@ -9,22 +9,22 @@
 
 import { chmodSync, chownSync, closeSync, constants, mkdirSync, openSync, readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { constants as osConstants } from 'node:os';
-import { basename, join } from 'node:path';
+import { basename } from 'node:path';
 import { parseRun, startTicksOf, type RunRecord } from './proc.js';
 
 export class AttemptFiles {
   constructor(readonly dir: string) {}
 
   static under(attemptsDir: string, key: string): AttemptFiles {
-    return new AttemptFiles(join(attemptsDir, key));
+    return new AttemptFiles(`${attemptsDir}/${key}`);
   }
 
   get outputPath(): string {
-    return join(this.dir, 'output.log');
+    return `${this.dir}/output.log`;
   }
 
   get workPath(): string {
-    return join(this.dir, 'work');
+    return `${this.dir}/work`;
   }
 
   /** Makes the directory; another user than the agent's may pass through it but not look around. */
@@ -41,7 +41,7 @@ export class AttemptFiles {
 
   /** For scripts too long for an argument. */
   writeScript(script: string, owner: { uid: number; gid: number } | undefined): string {
-    const path = join(this.dir, 'script');
+    const path = `${this.dir}/script`;
     writeFileSync(path, script, { mode: 0o600 });
     if (owner) chownSync(path, owner.uid, owner.gid);
     return path;
@@ -56,8 +56,8 @@ export class AttemptFiles {
   claimForNobody(): boolean {
     try {
       mkdirSync(this.dir, { recursive: true, mode: 0o700 });
-      closeSync(openSync(join(this.dir, 'run'), 'wx', 0o600));
-      writeFileSync(join(this.dir, 'run'), 'nobody\n');
+      closeSync(openSync(`${this.dir}/run`, 'wx', 0o600));
+      writeFileSync(`${this.dir}/run`, 'nobody\n');
       return true;
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
@@ -66,12 +66,12 @@ export class AttemptFiles {
   }
 
   get claimed(): boolean {
-    return statSync(join(this.dir, 'run'), { throwIfNoEntry: false }) !== undefined;
+    return statSync(`${this.dir}/run`, { throwIfNoEntry: false }) !== undefined;
   }
 
   /** With startTicks '' when that process is gone. `nobody` when an agent has claimed it so; undefined while the wrapper is writing it, or died doing so. */
   readRun(): (Required<RunRecord> & { startedAt: number }) | 'nobody' | undefined {
-    const path = join(this.dir, 'run');
+    const path = `${this.dir}/run`;
     const text = readText(path);
     if (text === 'nobody\n') return 'nobody';
     const run = text === undefined ? undefined : parseRun(text);
@@ -85,7 +85,7 @@ export class AttemptFiles {
   }
 
   #exitIn(name: string, pattern: RegExp): { exitCode: number; signal?: string; finishedAt: number } | undefined {
-    const path = join(this.dir, name);
+    const path = `${this.dir}/${name}`;
     const match = pattern.exec(readText(path) ?? '');
     if (!match) return undefined;
     const exitCode = Number(match[2]);
@@ -95,7 +95,7 @@ export class AttemptFiles {
 
   /** All that the wrapper's shell had to say. */
   readShellWords(): string {
-    return (readText(join(this.dir, 'run')) ?? '').split('\n').slice(1).join('\n').trim();
+    return (readText(`${this.dir}/run`) ?? '').split('\n').slice(1).join('\n').trim();
   }
 }
 

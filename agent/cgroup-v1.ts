@@ -51,16 +51,16 @@ export class CgroupsV1 implements Cgroups {
     for (const made of await Promise.allSettled([...[...new Set(dirs.values())].map((dir) => makeAttemptGroup(dir)), unified])) if (made.status === 'rejected') throw made.reason;
     const memory = dirs.get('memory');
     if (memory && limits.memoryBytes !== undefined) {
-      if (!tryWrite(join(memory, 'memory.limit_in_bytes'), String(limits.memoryBytes))) throw new Error(`the kernel refuses a memory limit of ${limits.memoryBytes} bytes`);
-      tryWrite(join(memory, 'memory.memsw.limit_in_bytes'), String(limits.memoryBytes));
+      if (!tryWrite(`${memory}/memory.limit_in_bytes`, String(limits.memoryBytes))) throw new Error(`the kernel refuses a memory limit of ${limits.memoryBytes} bytes`);
+      tryWrite(`${memory}/memory.memsw.limit_in_bytes`, String(limits.memoryBytes));
     }
     const cpu = dirs.get('cpu');
     if (cpu) {
       if (limits.cpuMilli !== undefined) {
-        tryWrite(join(cpu, 'cpu.cfs_period_us'), String(cpuPeriodUs));
-        tryWrite(join(cpu, 'cpu.cfs_quota_us'), String(Math.max(1_000, Math.round((limits.cpuMilli * cpuPeriodUs) / 1000))));
+        tryWrite(`${cpu}/cpu.cfs_period_us`, String(cpuPeriodUs));
+        tryWrite(`${cpu}/cpu.cfs_quota_us`, String(Math.max(1_000, Math.round((limits.cpuMilli * cpuPeriodUs) / 1000))));
       }
-      if (requests.cpuMilli !== undefined) tryWrite(join(cpu, 'cpu.shares'), String(cpuShares(requests.cpuMilli)));
+      if (requests.cpuMilli !== undefined) tryWrite(`${cpu}/cpu.shares`, String(cpuShares(requests.cpuMilli)));
     }
     return new GroupV1(dirs, await unified);
   }
@@ -84,7 +84,7 @@ export class CgroupsV1 implements Cgroups {
   }
 
   #dirs(key: string, without: ReadonlySet<Controller> = new Set()): Map<Controller, string> {
-    return new Map([...this.#nodes].filter(([controller]) => !without.has(controller)).map(([controller, node]) => [controller, join(node, key)]));
+    return new Map([...this.#nodes].filter(([controller]) => !without.has(controller)).map(([controller, node]) => [controller, `${node}/${key}`]));
   }
 }
 
@@ -96,21 +96,21 @@ class GroupV1 implements AttemptGroup {
     readonly dirs: ReadonlyMap<Controller, string>,
     readonly unified: GroupV2 | undefined,
   ) {
-    this.procsFiles = [...new Set([...dirs.values()].map((dir) => join(dir, 'cgroup.procs')))].concat(unified?.procsFiles ?? []);
+    this.procsFiles = [...new Set([...dirs.values()].map((dir) => `${dir}/cgroup.procs`))].concat(unified?.procsFiles ?? []);
     this.killFile = unified?.killFile;
   }
 
   pids(): number[] {
     if (this.unified) return this.unified.pids();
-    return [...new Set([...this.dirs.values()].flatMap((dir) => readPids(join(dir, 'cgroup.procs'))))];
+    return [...new Set([...this.dirs.values()].flatMap((dir) => readPids(`${dir}/cgroup.procs`)))];
   }
 
   kill(): void {
     if (this.unified) return this.unified.kill();
     const freezer = this.dirs.get('freezer');
-    if (freezer) tryWrite(join(freezer, 'freezer.state'), 'FROZEN');
+    if (freezer) tryWrite(`${freezer}/freezer.state`, 'FROZEN');
     for (const pid of this.pids()) killPid(pid, 'SIGKILL');
-    if (freezer) tryWrite(join(freezer, 'freezer.state'), 'THAWED');
+    if (freezer) tryWrite(`${freezer}/freezer.state`, 'THAWED');
   }
 
   usage(): Usage {
@@ -130,7 +130,7 @@ class GroupV1 implements AttemptGroup {
 
   oomKilled(): boolean {
     const memory = this.dirs.get('memory');
-    return memory !== undefined && (readKeyed(join(memory, 'memory.oom_control'), 'oom_kill') ?? 0) > 0;
+    return memory !== undefined && (readKeyed(`${memory}/memory.oom_control`, 'oom_kill') ?? 0) > 0;
   }
 
   remove(): boolean {
@@ -159,7 +159,7 @@ class GroupV1 implements AttemptGroup {
   /** Killed on its own, in the hierarchy that serves to kill; in the others it is part of this group. */
   #part(own: AttemptGroup | undefined): AttemptGroup | undefined {
     if (!own) return undefined;
-    const common = [...this.dirs].filter(([controller]) => controller !== 'freezer').map(([, dir]) => join(dir, 'cgroup.procs'));
+    const common = [...this.dirs].filter(([controller]) => controller !== 'freezer').map(([, dir]) => `${dir}/cgroup.procs`);
     const procsFiles = [...new Set([...common, ...own.procsFiles])];
     return {
       procsFiles,
@@ -178,6 +178,6 @@ class GroupV1 implements AttemptGroup {
 
   #number(controller: Controller, file: string): number | undefined {
     const dir = this.dirs.get(controller);
-    return dir === undefined ? undefined : readNumber(join(dir, file));
+    return dir === undefined ? undefined : readNumber(`${dir}/${file}`);
   }
 }

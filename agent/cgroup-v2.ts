@@ -47,24 +47,24 @@ export class CgroupsV2 implements Cgroups {
   }
 
   async create(key: string, { limits, requests }: GroupSettings): Promise<GroupV2> {
-    const group = new GroupV2(join(this.#node, key));
+    const group = new GroupV2(`${this.#node}/${key}`);
     await makeAttemptGroup(group.path, () => {
       if (makeGroup(this.#node)) this.#handOnControllers();
     });
     if (this.controllers.has('memory') && limits.memoryBytes !== undefined) {
-      if (!tryWrite(join(group.path, 'memory.max'), String(limits.memoryBytes))) throw new Error(`the kernel refuses a memory limit of ${limits.memoryBytes} bytes`);
-      tryWrite(join(group.path, 'memory.swap.max'), '0');
-      tryWrite(join(group.path, 'memory.oom.group'), '1');
+      if (!tryWrite(`${group.path}/memory.max`, String(limits.memoryBytes))) throw new Error(`the kernel refuses a memory limit of ${limits.memoryBytes} bytes`);
+      tryWrite(`${group.path}/memory.swap.max`, '0');
+      tryWrite(`${group.path}/memory.oom.group`, '1');
     }
     if (this.controllers.has('cpu')) {
-      if (limits.cpuMilli !== undefined) tryWrite(join(group.path, 'cpu.max'), `${Math.max(1_000, Math.round((limits.cpuMilli * cpuPeriodUs) / 1000))} ${cpuPeriodUs}`);
-      tryWrite(join(group.path, 'cpu.weight'), String(cpuWeight(requests.cpuMilli)));
+      if (limits.cpuMilli !== undefined) tryWrite(`${group.path}/cpu.max`, `${Math.max(1_000, Math.round((limits.cpuMilli * cpuPeriodUs) / 1000))} ${cpuPeriodUs}`);
+      tryWrite(`${group.path}/cpu.weight`, String(cpuWeight(requests.cpuMilli)));
     }
     return group;
   }
 
   adopt(key: string): GroupV2 {
-    return new GroupV2(join(this.#node, key));
+    return new GroupV2(`${this.#node}/${key}`);
   }
 
   keys(): string[] {
@@ -86,8 +86,8 @@ export class GroupV2 implements AttemptGroup {
   readonly killFile: string;
 
   constructor(readonly path: string) {
-    this.procsFiles = [join(path, 'cgroup.procs')];
-    this.killFile = join(path, 'cgroup.kill');
+    this.procsFiles = [`${path}/cgroup.procs`];
+    this.killFile = `${path}/cgroup.kill`;
   }
 
   pids(): number[] {
@@ -97,9 +97,9 @@ export class GroupV2 implements AttemptGroup {
   kill(): void {
     if (tryWrite(this.killFile, '1')) return;
     // Before Linux 5.14: nothing forks while it is frozen, and a kill is delivered all the same.
-    tryWrite(join(this.path, 'cgroup.freeze'), '1');
+    tryWrite(`${this.path}/cgroup.freeze`, '1');
     for (const pid of this.pids()) killPid(pid, 'SIGKILL');
-    tryWrite(join(this.path, 'cgroup.freeze'), '0');
+    tryWrite(`${this.path}/cgroup.freeze`, '0');
   }
 
   usage(): Usage {
@@ -109,7 +109,7 @@ export class GroupV2 implements AttemptGroup {
 
   usageInAll(): Usage {
     const cpuSeconds = this.cpuSeconds();
-    const memoryPeakBytes = readNumber(join(this.path, 'memory.peak')) ?? this.#memoryBytes();
+    const memoryPeakBytes = readNumber(`${this.path}/memory.peak`) ?? this.#memoryBytes();
     return {
       ...(cpuSeconds === undefined ? {} : { cpuSeconds }),
       ...(memoryPeakBytes === undefined ? {} : { memoryPeakBytes }),
@@ -121,7 +121,7 @@ export class GroupV2 implements AttemptGroup {
   }
 
   oomKilled(): boolean {
-    return (readKeyed(join(this.path, 'memory.events'), 'oom_kill') ?? 0) > 0;
+    return (readKeyed(`${this.path}/memory.events`, 'oom_kill') ?? 0) > 0;
   }
 
   remove(): boolean {
@@ -133,7 +133,7 @@ export class GroupV2 implements AttemptGroup {
   }
 
   #memoryBytes(): number | undefined {
-    return readNumber(join(this.path, 'memory.current'));
+    return readNumber(`${this.path}/memory.current`);
   }
 
   child(name: string): GroupV2 {
@@ -149,7 +149,7 @@ export class GroupV2 implements AttemptGroup {
 }
 
 function cpuSecondsOf(group: string): number | undefined {
-  const microseconds = readKeyed(join(group, 'cpu.stat'), 'usage_usec');
+  const microseconds = readKeyed(`${group}/cpu.stat`, 'usage_usec');
   return microseconds === undefined ? undefined : microseconds / 1e6;
 }
 

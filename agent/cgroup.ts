@@ -8,6 +8,8 @@
 //
 // Calls are synchronous where they are short: these files are kernel memory, and a call costs less than handing it to another thread. Making and
 // removing the group of an attempt is not short: the kernel does one at a time, and lets them wait for processes that join groups.
+//
+// Paths within the directory of an attempt are put together as text, here and in attempt-files.ts: `join` normalizes them, some thirty times per attempt.
 
 import { accessSync, constants, mkdir, mkdirSync, readFileSync, readdirSync, rmdir, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -37,6 +37,8 @@ export const defaultLogKeep: LogKeep = { bytesPerAttempt: 10 * 2 ** 20, attempts
 const lookMs = 1_000;
 const pruneEveryLooks = 3_600;
 const blockBytes = 4_096;
+/** On disk: `run` is short. */
+const runBytes = blockBytes;
 
 interface Kept {
   key: string;
@@ -54,6 +56,8 @@ export class LogStore implements Service {
   readonly #logger: Logger;
   readonly #spares: SpareDirectories | undefined;
   readonly #running = new Set<string>();
+  /** Those of them whose output may have been copied to output.1. */
+  readonly #copied = new Set<string>();
   /** In the order of their end. */
   readonly #ended = new Map<string, Kept>();
   readonly #endHandlers = new Map<string, Set<() => void>>();
@@ -77,6 +81,7 @@ export class LogStore implements Service {
     for (const key of attemptKeys(this.#attemptsDir)) {
       if (running.has(key)) {
         this.#running.add(key);
+        this.#copied.add(key);
         this.times.recovered(key);
       } else ended.push({ key, ...this.#measure(key) });
     }
@@ -92,7 +97,8 @@ export class LogStore implements Service {
   ended(key: string): void {
     this.#running.delete(key);
     const timed = this.times.ended(key);
-    this.#addEnded({ key, endedAt: this.#clock.now(), bytes: this.#measure(key, timed).bytes });
+    const names = ['output.log', ...(this.#copied.delete(key) ? ['output.1'] : []), ...(timed ? ['times'] : [])];
+    this.#addEnded({ key, endedAt: this.#clock.now(), bytes: runBytes + this.#measure(key, names).bytes });
     for (const handler of this.#endHandlers.get(key) ?? []) handler();
     this.#endHandlers.delete(key);
     this.#prune();
@@ -156,6 +162,7 @@ export class LogStore implements Service {
         this.times.cut(key, next);
       } else {
         this.times.look(key);
+        if (this.#running.has(key)) this.#copied.add(key);
         const from = copyTail(path, join(dir, 'output.1'), this.#keep.bytesPerAttempt);
         truncateSync(path, 0);
         // It was cut before, by an agent that could.
@@ -182,12 +189,11 @@ export class LogStore implements Service {
     }
   }
 
-  /** @param timed whether there may be an index of times */
-  #measure(key: string, timed = true): { endedAt: number; bytes: number } {
+  #measure(key: string, names: readonly string[] = ['output.log', 'output.1', 'times', 'run']): { endedAt: number; bytes: number } {
     let bytes = 0;
     let endedAt = 0;
-    for (const name of timed ? ['output.log', 'output.1', 'times', 'run'] : ['output.log', 'output.1', 'run']) {
-      const stat = statSync(join(this.#attemptsDir, key, name), { throwIfNoEntry: false });
+    for (const name of names) {
+      const stat = statSync(`${this.#attemptsDir}/${key}/${name}`, { throwIfNoEntry: false });
       bytes += (stat?.blocks ?? 0) * 512;
       endedAt = Math.max(endedAt, stat?.mtimeMs ?? 0);
     }
