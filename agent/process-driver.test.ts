@@ -82,6 +82,13 @@ it.each([
   await rm(dataDir, { recursive: true, force: true });
 });
 
+it('runs commands by way of a shell when the wrapper has been taken away', async () => {
+  const fixture = await makeFixture(false, '/no/such/wrapper');
+  const execution = await fixture.driver.start(startSpec({ argv: ['sh', '-c', 'exit 3'] }));
+  expect(await execution.ended).toMatchObject({ exitCode: 3 });
+  await fixture.dispose();
+});
+
 const kinds = (root ? [true, false] : [false]).flatMap((withCgroups) => (nativeWrapper ? [nativeWrapper, undefined] : [undefined]).map((wrapper) => ({ withCgroups, wrapper })));
 
 describe.each(kinds)('ProcessDriver (cgroups: $withCgroups, wrapper: $wrapper)', ({ withCgroups, wrapper }) => {

@@ -194,14 +194,22 @@ export class ProcessDriver implements Driver {
     try {
       if (spec.stdin) input = openStdin(files.dir);
       const fence = spec.fenced ? this.#options.watchdog.deadlineFile : '';
-      return await (this.#options.launcher ?? nodeLauncher).launch({
-        file: (input ? undefined : this.#options.wrapper) ?? shellFor(spec.env),
+      const wrapper = input ? undefined : this.#options.wrapper;
+      const launch = (file: string): Promise<Launched> => (this.#options.launcher ?? nodeLauncher).launch({
+        file,
         args: [input ? this.#inputWrapperPath : this.#wrapperPath, files.dir, group?.killFile ?? '', fence, `${(this.#bootId ??= readBootId())} ${this.#options.clock.now()}`, ...(group?.procsFiles ?? []), '--', ...command.argv],
         env: spec.env,
         cwd: command.cwd,
-        // Until it has claimed the attempt, what the shell says of itself is all that will be in the task's log.
+        // Until it has claimed the attempt, what the wrapper says of itself is all that will be in the task's log.
         stdio: [input?.command ?? 'ignore', output, output, ...(input?.keeper ?? [])],
       });
+      try {
+        return await launch(wrapper ?? shellFor(spec.env));
+      } catch (error) {
+        // A build beside this agent that finds no compiler takes the program away.
+        if (wrapper === undefined || existsSync(wrapper)) throw error;
+        return await launch(shellFor(spec.env));
+      }
     } finally {
       input?.close();
       closeSync(output);
