@@ -86,20 +86,32 @@ export async function build({ force = false } = {}) {
   return true;
 }
 
-/** Of one page, without the C library: it runs wherever this kind of machine does, with any libc. An older one does not stay when there is no new one. */
+/**
+ * Of one page, without the C library: it runs wherever this kind of machine does, with any libc. There is none where there is no compiler, or what it
+ * makes does not run here; an older one does not stay then.
+ */
 async function compileWrapper() {
+  if (process.platform !== 'linux') return;
   const program = join(root, `dist/agent/wrapper-${process.platform}-${process.arch}`);
   const fresh = `${program}.${process.pid}`;
   const small = ['-Os', '-s', '-Wl,--build-id=none', '-Wl,-z,noseparate-code', '-Wl,-z,max-page-size=4096', '-fno-asynchronous-unwind-tables'];
   const alone = ['-static', '-no-pie', '-nostdlib', '-ffreestanding', '-fno-stack-protector', '-fno-tree-loop-distribute-patterns', '-D_GNU_SOURCE'];
   mkdirSync(join(program, '..'), { recursive: true });
-  const done = await new Promise((resolve) => {
-    const compiler = spawn(process.env.CC ?? 'cc', [...small, ...alone, '-o', fresh, join(root, 'agent/wrapper.c')], { stdio: 'ignore' });
-    compiler.on('error', () => resolve(false));
-    compiler.on('close', (code) => resolve(code === 0));
+  // Several words, as make takes it: `ccache gcc`.
+  const [compiler, ...options] = process.env.CC?.trim() ? process.env.CC.trim().split(/\s+/) : ['cc'];
+  const compiled = (await exitCodeOf(compiler, [...options, ...small, ...alone, '-o', fresh, join(root, 'agent/wrapper.c')])) === 0;
+  // What it says when it is not told what to do.
+  if (compiled && (await exitCodeOf(fresh, [])) === 125) return renameSync(fresh, program);
+  for (const path of [fresh, program]) rmSync(path, { force: true });
+}
+
+/** Undefined when it cannot be started, or a signal ended it. */
+function exitCodeOf(program, args) {
+  return new Promise((resolve) => {
+    const child = spawn(program, args, { stdio: 'ignore' });
+    child.on('error', () => resolve(undefined));
+    child.on('close', (code) => resolve(code ?? undefined));
   });
-  if (done) renameSync(fresh, program);
-  else rmSync(program, { force: true });
 }
 
 /**
