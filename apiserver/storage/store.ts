@@ -49,6 +49,7 @@ export type WriteOutcome =
   /** The guard failed; nothing was written. `current` is what is stored, undefined when nothing is. */
   | { readonly ok: false; readonly current: Stored | undefined };
 
+/** Its texts may be made when they are asked for, each time. */
 export interface Change {
   readonly type: 'put' | 'delete';
   readonly key: string;

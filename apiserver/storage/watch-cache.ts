@@ -290,15 +290,17 @@ export class WatchCache implements Service {
   }
 
   #put(stored: Stored): CacheChange {
-    const { key, revision } = stored;
     const entry = this.#entryToPut(stored);
+    const { key, revision } = entry;
     return { type: 'put', key, revision, entry, previous: this.#entries.put(entry) };
   }
 
   /** The entry of what the store says: our own write's, where it is one. */
-  #entryToPut({ key, value, revision }: Stored): Entry {
-    const own = this.#own.take(revision);
+  #entryToPut(stored: Stored): Entry {
+    const own = this.#own.take(stored.revision);
     if (own) return own;
+    // Only now: a store may make the texts when they are asked for.
+    const { key, value, revision } = stored;
     const object = this.#own.objectOf(key, value);
     return new Entry(key, value, revision, object && withRevision(object, revision), this.#memory);
   }

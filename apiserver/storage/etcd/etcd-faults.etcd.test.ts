@@ -97,7 +97,7 @@ describe('EtcdStore under faults', () => {
     const seen: Change[] = [];
     proxy.cutAfter(50_000);
     for await (const changes of store.watch(prefix, revision, stop.signal)) {
-      seen.push(...changes);
+      for (const { type, key, value, revision: of } of changes) seen.push({ type, key, value, revision: of });
       if (proxy.cuts < 6) proxy.cutAfter(20_000);
       if (seen.length >= 3_000) stop.abort();
     }

@@ -89,11 +89,12 @@ describe('messages of etcd', () => {
           watch_id: '3',
           events: events.map(([put, kv]) => (put ? { type: 'Put', kv: etcdKv(kv), prev_kv: etcdKv(kv) } : { type: 'Delete', kv: { key: Buffer.from(kv.key), mod_revision: String(kv.etcdRevision) } })),
         });
-        expect(decodeWatch(buffer)).toEqual({
+        const decoded = decodeWatch(buffer);
+        expect({ ...decoded, events: decoded.events.map(({ type, key, value, slot, etcdRevision: of }) => ({ type, key, value, slot, etcdRevision: of })) }).toEqual({
           canceled: false,
           cancelReason: '',
           compactRevision: 0,
-          events: events.map(([put, kv]) => ({ put, kv: put ? decodedKv(kv) : { key: kv.key, value: '', slot: 0, keeper: undefined, etcdRevision: kv.etcdRevision, leased: false } })),
+          events: events.map(([put, { key, value, slot, etcdRevision: of }]) => (put ? { type: 'put', key, value, slot, etcdRevision: of } : { type: 'delete', key, value: '', slot: 0, etcdRevision: of })),
         });
       }),
     );

@@ -4,7 +4,7 @@
 // in kv.proto, version 3.4 and later), straight from and to what the store needs: the general way, over an object for each
 // field of each message, costs several times as much. Fields that the store does not use are passed over. Transactions: etcd-txn.ts.
 
-import { decodeValue, type EtcdEvent, type EtcdKeyValue } from './etcd-revision.js';
+import { decodeValue, endOfText, slotAt, type EtcdEvent, type EtcdKeyValue } from './etcd-revision.js';
 import { WireReader, WireWriter } from './etcd-wire.js';
 
 /** Bytes of a request besides its keys. */
@@ -127,14 +127,73 @@ export function readKeyValue(reader: WireReader): EtcdKeyValue {
   return { key, value, slot, keeper, etcdRevision, leased };
 }
 
+/**
+ * An event, over the message that it came in: its texts are made when somebody asks for them. Nobody does for this server's own writes, which most
+ * are; their texts are at hand. The message lives as long as the event.
+ */
+class WatchedEvent implements EtcdEvent {
+  revision = 0;
+  readonly #message: Buffer;
+  readonly #keyFrom: number;
+  readonly #keyEnd: number;
+  readonly #valueFrom: number;
+  readonly #valueEnd: number;
+
+  constructor(
+    readonly type: 'put' | 'delete',
+    readonly etcdRevision: number,
+    readonly slot: number,
+    at: { message: Buffer; keyFrom: number; keyEnd: number; valueFrom: number; valueEnd: number },
+  ) {
+    this.#message = at.message;
+    this.#keyFrom = at.keyFrom;
+    this.#keyEnd = at.keyEnd;
+    this.#valueFrom = at.valueFrom;
+    this.#valueEnd = at.valueEnd;
+  }
+
+  get key(): string {
+    return this.#message.toString('utf8', this.#keyFrom, this.#keyEnd);
+  }
+
+  /** Made anew with each call. */
+  get value(): string {
+    return this.#message.toString('utf8', this.#valueFrom, this.#valueEnd);
+  }
+}
+
 function readEvent(reader: WireReader): EtcdEvent {
   const end = reader.open();
-  let put = true;
-  let kv: EtcdKeyValue | undefined;
+  const { buffer } = reader;
+  let type: 'put' | 'delete' = 'put';
+  let etcdRevision = 0;
+  let keyFrom = -1;
+  let keyEnd = 0;
+  let from = 0;
+  let to = 0;
   while (reader.next(end)) {
-    if (reader.is(1)) put = reader.integer() === 0;
-    else if (reader.is(2)) kv = readKeyValue(reader);
+    if (reader.is(1)) {
+      if (reader.integer() !== 0) type = 'delete';
+      continue;
+    }
+    if (!reader.is(2)) continue;
+    const kvEnd = reader.open();
+    keyFrom = keyEnd = reader.at;
+    while (reader.next(kvEnd)) {
+      if (reader.is(3)) {
+        etcdRevision = reader.integer();
+      } else if (reader.is(1)) {
+        keyEnd = reader.open();
+        keyFrom = reader.at;
+        reader.leave(keyEnd);
+      } else if (reader.is(5)) {
+        to = reader.open();
+        from = reader.at;
+        reader.leave(to);
+      }
+    }
   }
-  if (!kv) throw new RangeError('an event of etcd names no key');
-  return { put, kv };
+  if (keyFrom < 0) throw new RangeError('an event of etcd names no key');
+  const textEnd = endOfText(buffer, from, to);
+  return new WatchedEvent(type, etcdRevision, slotAt(buffer, textEnd, to), { message: buffer, keyFrom, keyEnd, valueFrom: from, valueEnd: textEnd });
 }

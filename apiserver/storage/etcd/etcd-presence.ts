@@ -152,8 +152,9 @@ export class EtcdPresence implements PresenceStore {
 
   /** Learns from a watch what was removed by others: sooner than by asking, where a watch runs. */
   observe(changes: readonly Change[]): void {
-    for (const { type, key, revision } of changes) {
-      if (type !== 'delete') continue;
+    for (const change of changes) {
+      if (change.type !== 'delete') continue;
+      const { key, revision } = change;
       const entry = this.#book.get(key);
       if (entry && !entry.removing && entry.etcdRevision < etcdRevisionOf(revision)) this.#book.forget(key);
     }

@@ -37,9 +37,9 @@ describe('etcd revisions', () => {
         const results = plan.map(({ succeeds }) => ({ succeeded: succeeds, current: undefined }));
         const outcomes = outcomesOf(batch, { etcdRevision, results });
         const events = plan.flatMap(({ op, succeeds }, n): EtcdEvent[] => {
-          const kv = { key: `k${n}`, etcdRevision, leased: false };
+          const event = { key: `k${n}`, etcdRevision, revision: 0 };
           if (!succeeds) return [];
-          return [op === 'create' ? { put: true, kv: { ...kv, value: '{}', slot: n } } : { put: false, kv: { ...kv, value: '', slot: 0 } }];
+          return [op === 'create' ? { ...event, type: 'put', value: '{}', slot: n } : { ...event, type: 'delete', value: '', slot: 0 }];
         });
         const told = outcomes.flatMap((outcome) => (outcome.ok ? [outcome.revision] : []));
         expect(changesOf(events).map(({ revision }) => revision)).toEqual(told);

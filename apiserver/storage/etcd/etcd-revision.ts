@@ -68,16 +68,32 @@ export interface DecodedValue {
 
 /** What a stored value, the bytes from `from` to `end`, holds. One that another program wrote has no suffix: it is taken whole, at slot 0. */
 export function decodeValue(stored: Buffer, from = 0, end = stored.length): DecodedValue {
-  const textEnd = end - suffixBytes;
-  if (textEnd >= from && stored[textEnd] === newline) return { value: stored.toString('utf8', from, textEnd), slot: numberAt(stored, textEnd + 1, slotDigits) };
-  const keeperEnd = end - keeperSuffixBytes;
-  if (keeperEnd < from || stored[keeperEnd] !== newline || stored[end - 1] !== keeperMark) return { value: stored.toString('utf8', from, end), slot: 0 };
-  const ttlAt = keeperEnd + 1 + serverDigits;
-  return {
-    value: stored.toString('utf8', from, keeperEnd),
-    slot: numberAt(stored, ttlAt + ttlDigits, slotDigits),
-    keeper: { server: stored.toString('latin1', keeperEnd + 1, ttlAt), ttlMs: numberAt(stored, ttlAt, ttlDigits) },
-  };
+  const textEnd = endOfText(stored, from, end);
+  const value = stored.toString('utf8', from, textEnd);
+  const slot = slotAt(stored, textEnd, end);
+  if (end - textEnd !== keeperSuffixBytes) return { value, slot };
+  const ttlAt = textEnd + 1 + serverDigits;
+  return { value, slot, keeper: { server: stored.toString('latin1', textEnd + 1, ttlAt), ttlMs: numberAt(stored, ttlAt, ttlDigits) } };
+}
+
+/** Where the text of a stored value ends, and its suffix begins. */
+export function endOfText(stored: Buffer, from: number, end: number): number {
+  const plain = end - suffixBytes;
+  if (plain >= from && stored[plain] === newline) return plain;
+  const kept = end - keeperSuffixBytes;
+  return kept >= from && stored[kept] === newline && stored[end - 1] === keeperMark ? kept : end;
+}
+
+/** The slot in a suffix. */
+export function slotAt(stored: Buffer, textEnd: number, end: number): number {
+  switch (end - textEnd) {
+    case suffixBytes:
+      return numberAt(stored, textEnd + 1, slotDigits);
+    case keeperSuffixBytes:
+      return numberAt(stored, end - 1 - slotDigits, slotDigits);
+    default:
+      return 0;
+  }
 }
 
 function numberAt(stored: Buffer, from: number, digits: number): number {
@@ -95,25 +111,28 @@ export interface EtcdKeyValue extends DecodedValue {
   readonly leased: boolean;
 }
 
-/** What the watch needs of an event of etcd. */
-export interface EtcdEvent {
-  /** Otherwise it is a deletion. */
-  readonly put: boolean;
-  readonly kv: EtcdKeyValue;
+/** An event of etcd: the change that it stands for, but for its revision. */
+export interface EtcdEvent extends Change {
+  readonly etcdRevision: number;
+  /** Of a put. */
+  readonly slot: number;
+  /** 0 until `changesOf` has worked it out. */
+  revision: number;
 }
 
 /**
- * The changes that events of etcd stand for. The events are all those under the root, whole etcd revisions, in order.
+ * Gives events of etcd their revisions. The events are all those under the root, whole etcd revisions, in order.
  */
-export function changesOf(events: readonly EtcdEvent[]): Change[] {
+export function changesOf(events: readonly EtcdEvent[]): readonly Change[] {
   let lastEtcdRevision = -1;
   let lastSlot = -1;
-  return events.map(({ put, kv }) => {
-    const { key, etcdRevision } = kv;
+  for (const event of events) {
+    const { type, etcdRevision } = event;
     if (etcdRevision !== lastEtcdRevision) lastSlot = -1;
-    const slot = put ? kv.slot : lastSlot + 1;
+    const slot = type === 'put' ? event.slot : lastSlot + 1;
     lastEtcdRevision = etcdRevision;
     lastSlot = slot;
-    return { type: put ? 'put' : 'delete', key, value: put ? kv.value : '', revision: revisionOf(etcdRevision, slot) };
-  });
+    event.revision = revisionOf(etcdRevision, slot);
+  }
+  return events;
 }

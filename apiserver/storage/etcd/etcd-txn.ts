@@ -52,7 +52,7 @@ const rangeKvs = 2;
 /** The TxnRequest for `batch`, in which a key occurs once. Each message is written from its end to its beginning (WireWriter). */
 export function encodeTxn(batch: readonly EtcdWrite[]): Buffer {
   let bytes = writeBytes;
-  for (const write of batch) bytes += writeBytes + 3 * write.key.length + ('value' in write ? Buffer.byteLength(write.value) : 0);
+  for (const write of batch) bytes += writeBytes + 3 * write.key.length + ('value' in write ? write.value.length : 0);
   const writer = new WireWriter(bytes);
   if (batch.some((write) => write.op !== 'put' && write.noted)) {
     const op = writer.mark();

@@ -42,7 +42,8 @@ export async function* watchRoot(options: EtcdWatchOptions, revision: number, si
         for await (const response of stream) {
           if (response.canceled) throw cancelled(response, cursor);
           failures = 0;
-          const changes = changesOf(response.events).filter((change) => change.revision > cursor);
+          const told = changesOf(response.events);
+          const changes = told[0] && told[0].revision > cursor ? told : told.filter((change) => change.revision > cursor);
           if (changes.length === 0) continue;
           // etcd sends whole revisions, so nothing of this one is left to come.
           cursor = endOfRevision(etcdRevisionOf(changes.at(-1)!.revision));

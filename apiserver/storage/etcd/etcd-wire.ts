@@ -47,7 +47,8 @@ export class WireWriter {
     const bytes = Buffer.byteLength(text);
     this.#reserve(bytes);
     this.#at -= bytes;
-    this.#buffer.write(text, this.#at, bytes, 'utf8');
+    // As many bytes as characters are plain ASCII, which latin1 copies as it is.
+    this.#buffer.write(text, this.#at, bytes, bytes === text.length ? 'latin1' : 'utf8');
   }
 
   /** A field of an integer or a flag. @param value a safe integer; anything in 64 bits as a bigint */
