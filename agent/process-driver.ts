@@ -92,6 +92,7 @@ export class ProcessDriver implements Driver {
       const group = await making;
       if (spec.fenced) this.#options.watchdog.guard(spec.key, group, files.dir);
       const child = await this.#spawn(spec, files, command, group);
+      this.#options.spares?.prepare();
       return new ProcessExecution({ ...this.#options, shimPath: this.#shimPath, key: spec.key, files, group, child, pid: child.pid, startedAt: this.#options.clock.now() });
     } catch (error) {
       const group = await making.catch(() => undefined);

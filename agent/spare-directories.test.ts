@@ -50,6 +50,16 @@ describe('SpareDirectories', () => {
     expect(spares.take(path('next'))).toBe(false);
   });
 
+  it('makes one ahead, like that of an attempt', async () => {
+    spares.prepare();
+    spares.prepare();
+    while (!spares.take(path('one'))) await new Promise((resolve) => setImmediate(resolve));
+    expect(spares.take(path('two'))).toBe(false);
+    for (const directory of [path('one'), join(path('one'), 'work')]) expect(statSync(directory).mode).toBe(0o40700);
+    expect(readdirSync(path('one'))).toEqual(['work']);
+    expect(readdirSync(path('spare'))).toEqual([]);
+  });
+
   it('does not put one in the place of what is there already', () => {
     spares.give(attempt('one'));
     attempt('two');

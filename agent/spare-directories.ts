@@ -1,13 +1,13 @@
 // spare-directories.ts
 //
-// Directories of removed attempts, emptied, for attempts to come: to make and remove two directories per attempt is what a file system
-// takes longest for, and ext4 looks at every inode that was freed within the last minutes before it gives out one. Used again is what
+// Directories for attempts to come: one that is made ahead, and those of removed attempts, emptied. To make and remove two directories per attempt is
+// what a file system takes longest for, and ext4 looks at every inode that was freed within the last minutes before it gives out one. Used again is what
 // holds nothing and belongs to nobody else: the attempt's directory, which is the agent's alone, with its empty `work`. Files are never used again, as
 // somebody may still read them.
 //
-// Only for attempts in cgroups, of which no process can be left that still has its feet in the directory.
+// Given back only by attempts in cgroups, of which no process can be left that still has its feet in the directory.
 
-import { lstatSync, mkdirSync, readdirSync, renameSync, rmSync, unlinkSync } from 'node:fs';
+import { lstatSync, mkdir, mkdirSync, readdirSync, renameSync, rmSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
 
 /** More than start at once. */
@@ -20,6 +20,7 @@ export class SpareDirectories {
   readonly #dir: string;
   readonly #names: string[] = [];
   #made = 0;
+  #making = false;
 
   /** Those of an earlier agent are removed: what became of them when it ended is not known. */
   constructor(dataDir: string) {
@@ -39,6 +40,20 @@ export class SpareDirectories {
       this.#names.push(name);
       return false;
     }
+  }
+
+  /** Sees to it that there is one for the next attempt: on another thread, when nobody waits for it. */
+  prepare(): void {
+    if (this.#names.length > 0 || this.#making) return;
+    const name = String(this.#made++);
+    const path = join(this.#dir, name);
+    this.#making = true;
+    const over = (error: Error | null): void => {
+      this.#making = false;
+      // Whoever finds none makes his own, and tells what is wrong.
+      if (!error) this.#names.push(name);
+    };
+    mkdir(path, { mode: 0o700 }, (error) => (error ? over(error) : mkdir(join(path, 'work'), { mode: 0o700 }, over)));
   }
 
   /** Removes what most attempts leave, and keeps the directory. @returns false when there is more in it, or there are enough */

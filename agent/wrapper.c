@@ -195,7 +195,12 @@ __attribute__((noreturn, used)) void begin(long *stack) {
   long child = -ENOSYS;
   int joined = 1, status = 126 << 8;
   if (births) {
-    struct clone_args how = {.flags = CLONE_VM | CLONE_VFORK | CLONE_INTO_CGROUP, .exit_signal = SIGCHLD, .cgroup = (unsigned long)group};
+    struct clone_args how;
+    /* Not an initializer, for which compilers may call a memset that nobody has. */
+    for (__u64 *field = (__u64 *)&how; field < (__u64 *)(&how + 1); field++) *field = 0;
+    how.flags = CLONE_VM | CLONE_VFORK | CLONE_INTO_CGROUP;
+    how.exit_signal = SIGCHLD;
+    how.cgroup = (__u64)group;
     child = syscall5(SYS_clone3, (long)&how, sizeof how, 0, 0, 0);
     if (child == 0) become(command, environment, &mask);
     /* The wrapper follows, unless it is all over by then. It goes first where the kernel (before 5.7) or a sandbox does not know of births. */
