@@ -89,4 +89,29 @@ describe('PresenceBook', () => {
     expect(book.due(9_000 + ttlMs / 2 - 1)).toEqual([]);
     expect(book.due(9_000 + ttlMs / 2)).toHaveLength(1);
   });
+
+  it('looks at a key of which it did not hear whether it was made its keeper, when nobody can count on it any more', () => {
+    const book = bookAt(0);
+    book.doubt('a', ttlMs, 0);
+    book.replace([], 100, 1_000);
+    expect(book.renew('a', me, 1_000)).toBe(false);
+    expect(book.due(ttlMs + sureMs - 1)).toEqual([]);
+    expect(book.due(ttlMs + sureMs)).toMatchObject([{ key: 'a', etcdRevision: 0 }]);
+    book.found({ key: 'a', etcdRevision: 101, server: me, ttlMs }, 20_000);
+    expect(book.due(20_000 + ttlMs - 1)).toEqual([]);
+    expect(book.due(20_000 + ttlMs)).toMatchObject([{ key: 'a', etcdRevision: 101, server: me }]);
+    // What it knows better is not in doubt.
+    book.keep({ key: 'b', etcdRevision: 102, server: me, ttlMs }, 0, 20_000);
+    book.doubt('b', ttlMs, 20_000);
+    expect(book.renew('b', me, 20_001)).toBe(true);
+  });
+
+  it('leaves a key that could not be removed to another server that keeps it, and takes care of that of one that is gone', () => {
+    const book = bookAt(0, [other]);
+    const gone = 'c'.repeat(16);
+    for (const key of ['a', 'b']) book.keep({ key, etcdRevision: 50, server: me, ttlMs }, 0, 0);
+    book.found({ key: 'a', etcdRevision: 60, server: other, ttlMs }, 1_000);
+    book.found({ key: 'b', etcdRevision: 60, server: gone, ttlMs }, 1_000);
+    expect([book.get('a'), book.get('b')]).toMatchObject([undefined, { state: 'orphan', server: gone, etcdRevision: 60 }]);
+  });
 });

@@ -5,6 +5,9 @@
 //   kept     this server keeps it: a renewal moves `endsAt`
 //   orphan   its keeper is gone, or nobody knows whether our own write of it counts: whoever renews it takes it over by a write
 //
+// A write of ours that was not answered may have made us the keeper of a key whose agent is dead since: nobody else would ever remove it. Such a
+// key is an orphan of nobody's, at no revision (`doubt`), until it has been looked at (`found`).
+//
 // Keys that another living server keeps are not here. Every removal is guarded by the key's revision, so it is harmless to hold
 // one here that was taken over elsewhere.
 //
@@ -27,6 +30,7 @@ export interface BookEntry {
   readonly key: string;
   readonly server: string;
   readonly ttlMs: number;
+  /** 0: not known. */
   etcdRevision: number;
   state: 'kept' | 'orphan';
   /** When it is to be removed. */
@@ -42,6 +46,9 @@ export interface KeptKey {
   readonly server: string;
   readonly ttlMs: number;
 }
+
+/** In place of the keeper of a key of which it is not known. */
+const nobody = '';
 
 /** Which servers were registered at an etcd revision. */
 export interface ServersView {
@@ -108,6 +115,18 @@ export class PresenceBook {
     return true;
   }
 
+  /** A write that would have made this server the keeper was not answered: the key is to be looked at when it would be over. */
+  doubt(key: string, ttlMs: number, now: number): void {
+    if (this.#entries.has(key)) return;
+    this.#entries.set(key, { key, etcdRevision: 0, server: nobody, ttlMs, state: 'orphan', endsAt: now + ttlMs + this.#sureMs, removing: false });
+  }
+
+  /** What is stored of a key that could not be removed, because it was written since, by this server or by another one. */
+  found(stored: KeptKey, now: number): void {
+    if (stored.server !== this.#view?.me && !this.isGone(stored.server, stored.etcdRevision)) return this.forget(stored.key);
+    this.#entries.set(stored.key, { ...stored, state: 'orphan', endsAt: now + stored.ttlMs + this.spareMs(stored, now), removing: false });
+  }
+
   forget(key: string): void {
     this.#entries.delete(key);
   }
@@ -132,7 +151,7 @@ export class PresenceBook {
       }
     }
     for (const [key, entry] of this.#entries) {
-      if (!found.has(key) && !entry.removing && entry.etcdRevision <= etcdRevision) this.#entries.delete(key);
+      if (!found.has(key) && !entry.removing && entry.etcdRevision > 0 && entry.etcdRevision <= etcdRevision) this.#entries.delete(key);
     }
   }
 

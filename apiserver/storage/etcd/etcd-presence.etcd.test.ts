@@ -1,12 +1,16 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { Etcd3 } from 'etcd3';
 import { SystemClock, sleep } from '../../../lib/clock.js';
+import { silentLogger } from '../../../lib/log.js';
 import { SeededRandom } from '../../../lib/random.js';
 import { EtcdProcess } from '../../../lib/testing/etcd-process.js';
 import { TcpProxy } from '../../../lib/testing/tcp-proxy.js';
 import { range, take, written } from '../store-contract.js';
 import { StoreUnavailableError } from '../store.js';
+import { EtcdEndpoints } from './etcd-endpoints.js';
+import { EtcdPresence } from './etcd-presence.js';
 import { EtcdStore } from './etcd-store.js';
+import { outcomesOf, type EtcdWrite } from './etcd-txn.js';
 
 const clock = new SystemClock();
 const prefix = '/taskplane/registry/coordination.k8s.io/leases/kube-node-lease/';
@@ -220,6 +224,41 @@ describe('EtcdPresence', () => {
     await watching;
     expect(changes).not.toContain('delete');
   }, 40_000);
+
+  it('removes in the end what it announced or took over without hearing that it did', async () => {
+    const endpoints = new EtcdEndpoints({ endpoints: [etcd.endpoint], clock });
+    const commit = async (batch: readonly EtcdWrite[]) => outcomesOf(batch, await endpoints.txn(batch));
+    let isHeard = true;
+    const presence = new EtcdPresence({
+      endpoints,
+      urgentEndpoints: endpoints,
+      clock,
+      log: silentLogger,
+      prefix,
+      serverTtlMs,
+      write: async (write) => {
+        const [outcome] = await commit([write]);
+        if (!isHeard) throw new StoreUnavailableError('the answer was lost', 'unknown');
+        return outcome!;
+      },
+      commitNow: commit,
+    });
+    const other = open();
+    await written(other.presence.announce(`${prefix}moved`, '{}', 500));
+    await other.close();
+    presence.start();
+    closers.push(async () => {
+      await presence.close();
+      endpoints.close();
+    });
+    await written(presence.announce(`${prefix}heard`, '{}', 500));
+    isHeard = false;
+    await expect(presence.announce(key, '{}', 500)).rejects.toThrow('lost');
+    await expect(presence.renew(`${prefix}moved`)).rejects.toThrow('lost');
+    isHeard = true;
+    expect(await stranger.getAll().prefix(prefix).keys()).toContain(key);
+    await until(async () => (await stranger.getAll().prefix(prefix).keys()).length === 0);
+  }, 30_000);
 
   it('leaves no registration behind when it is closed', async () => {
     const store = open();

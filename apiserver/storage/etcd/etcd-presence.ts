@@ -111,7 +111,7 @@ export class EtcdPresence implements PresenceStore {
   async announce(key: string, value: string, ttlMs: number): Promise<WriteOutcome> {
     if (!key.startsWith(this.#options.prefix)) throw new Error(`assertion failed: ${key} is no presence key: it does not begin with ${this.#options.prefix}`);
     const server = await this.#id();
-    const outcome = await this.#options.write({ op: 'create', key, value, keeper: { server, ttlMs }, registered: server });
+    const outcome = await this.#write({ op: 'create', key, value, keeper: { server, ttlMs }, registered: server });
     if (outcome.ok) this.#keep(key, outcome.revision, { server, ttlMs }, 0);
     else if (!outcome.current) throw this.#notRegistered(server);
     return outcome;
@@ -156,7 +156,7 @@ export class EtcdPresence implements PresenceStore {
       if (change.type !== 'delete') continue;
       const { key, revision } = change;
       const entry = this.#book.get(key);
-      if (entry && !entry.removing && entry.etcdRevision < etcdRevisionOf(revision)) this.#book.forget(key);
+      if (entry && !entry.removing && entry.etcdRevision > 0 && entry.etcdRevision < etcdRevisionOf(revision)) this.#book.forget(key);
     }
   }
 
@@ -200,12 +200,22 @@ export class EtcdPresence implements PresenceStore {
       const noted = before.server !== server && !this.#book.isGone(before.server, before.etcdRevision);
       const spareMs = this.#book.spareMs(before, this.#options.clock.monotonic());
       const keeper = { server, ttlMs: stored.keeper.ttlMs };
-      const outcome = await this.#options.write({ op: 'update', key, value: stored.value, revision: stored.revision, keeper, registered: server, noted });
+      const outcome = await this.#write({ op: 'update', key, value: stored.value, revision: stored.revision, keeper, registered: server, noted });
       if (outcome.ok) {
         this.#keep(key, outcome.revision, keeper, spareMs);
         return true;
       }
       if (outcome.current && etcdRevisionOf(outcome.current.revision) === before.etcdRevision) throw this.#notRegistered(server);
+    }
+  }
+
+  /** A write that makes this server the keeper of a key. */
+  async #write(write: EtcdWrite & { keeper: Keeper }): Promise<WriteOutcome> {
+    try {
+      return await this.#options.write(write);
+    } catch (error) {
+      if (error instanceof StoreUnavailableError && error.applied === 'unknown') this.#book.doubt(write.key, write.keeper.ttlMs, this.#options.clock.monotonic());
+      throw error;
     }
   }
 
@@ -336,7 +346,8 @@ export class EtcdPresence implements PresenceStore {
       const outcome = await this.#options.write({ op: 'delete', key, revision: revisionOf(entry.etcdRevision, 0) });
       const stored = outcome.ok || !outcome.current ? undefined : await this.#read(key);
       if (this.#book.get(key) !== entry) return;
-      if (stored?.keeper.server !== server) return this.#book.forget(key);
+      if (!stored) return this.#book.forget(key);
+      if (stored.keeper.server !== server) return this.#book.found({ key, etcdRevision: etcdRevisionOf(stored.revision), ...stored.keeper }, this.#options.clock.monotonic());
       // An ordinary update came between; it was no renewal.
       entry.etcdRevision = etcdRevisionOf(stored.revision);
     } catch (error) {
