@@ -20,7 +20,7 @@ import type { Created, Creator } from './create.js';
 import { EventLog } from './event-log.js';
 import type { Mutated, Mutator, Plan, Step } from './mutator.js';
 import type { ObjectCache } from './object-cache.js';
-import { markReport } from './own-reports.js';
+import { isEndAgain, markReport } from './own-reports.js';
 import { objectStoreKey } from './registry-keys.js';
 import type { Caller, WriteOptions } from './service.js';
 import { isDone } from './update.js';
@@ -100,6 +100,7 @@ export class BulkService {
       this.#setStatus(
         item,
         (task) => {
+          if (isEndAgain(reporter, task.status, item)) return undefined;
           const status = reported(task, nodeName, item, now);
           if (!('refused' in status)) markReport(status, reporter, item.phase, task.metadata.resourceVersion);
           return status;

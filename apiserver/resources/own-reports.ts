@@ -24,6 +24,15 @@ export function markReport(status: TaskStatus, reporter: string | undefined, pha
   if (reporter !== undefined && keptPhases.has(phase)) reports.set(status, { reporter, base });
 }
 
+/**
+ * Whether the task has ended as this reporter has reported, who says it again because the answer was lost: its watch did not tell it either. False where
+ * that is not known.
+ */
+export function isEndAgain(reporter: string | undefined, status: TaskStatus | undefined, { bindings, attempt, phase }: TaskReport): boolean {
+  const report = status && reports.get(status);
+  return report !== undefined && report.reporter === reporter && (phase === 'Succeeded' || phase === 'Failed') && status?.phase === phase && status.bindings === bindings && status.attempt === attempt;
+}
+
 /** Whether a report of this reporter is all that is between the two. */
 export function isReportOf(reporter: string, before: KubeObject, after: KubeObject): boolean {
   const status = statusOf(after);

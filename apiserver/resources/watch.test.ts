@@ -241,6 +241,18 @@ describe('watch', () => {
       for (const each of [own, others, again]) each.stop();
     });
 
+    it('answers an end that is reported again, because the answer was lost, as it did before: the watch has not told it', async () => {
+      await cluster.bindTask('a', 'n');
+      const { resourceVersion, uid } = (await cluster.getTask('a')).metadata;
+      const end = { namespace: 'default', name: 'a', uid: uid!, bindings: 1, attempt: 1, phase: 'Succeeded' };
+      const say = async (reporter: string, more: object = {}): Promise<{ code: number; resourceVersion?: string }> => (await cluster.bulk.status({ nodeName: 'n', reporter, items: [{ ...end, ...more }] }))[0]!;
+      const said = await say('me');
+      expect(said.code).toBe(200);
+      expect(Number(said.resourceVersion)).toBeGreaterThan(Number(resourceVersion));
+      expect(await say('me')).toEqual(said);
+      expect((await Promise.all([say('you'), say('me', { phase: 'Failed' }), say('me', { attempt: 2 }), say('me', { phase: 'Running' })])).map(({ code }) => code)).toEqual([409, 409, 409, 409]);
+    });
+
     it('tells what becomes of a task that its report gives away', async () => {
       const own = await watch(mine);
       await cluster.bindTask('a', 'n');
