@@ -1,10 +1,14 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { readdirSync, readFileSync } from 'node:fs';
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { silentLogger } from '../lib/log.js';
+import { readStat } from './proc.js';
 import { Watchdog } from './watchdog.js';
+import { watchdogScript } from './wrapper.js';
 
 describe('Watchdog', () => {
   let dataDir: string;
@@ -47,5 +51,25 @@ describe('Watchdog', () => {
     expect(slots().map((slot) => linesOf(slot)[3]).toSorted()).toEqual(keys.toSorted());
     for (const key of keys) watchdog.guard(key, undefined, `/e/${key}`);
     expect(slots().map((slot) => linesOf(slot)[2]).toSorted()).toEqual(keys.map((key) => `/e/${key}`).toSorted());
+  });
+
+  it.each(['/bin/sh', '/bin/bash'].filter((shell) => existsSync(shell)))('ends the wrapper with its process group, before the cgroup into which its command could be born afterwards (%s)', async (shell) => {
+    const fence = join(dataDir, 'fence');
+    const attempt = join(dataDir, 'key-of-attempt');
+    const killFile = join(dataDir, 'cgroup.kill');
+    mkdirSync(attempt);
+    // Whoever writes into it waits, as nobody reads.
+    execFileSync('mkfifo', [killFile]);
+    const wrapper = spawn('/bin/sh', ['-c', 'read -r end', attempt], { detached: true, stdio: ['pipe', 'ignore', 'ignore'] });
+    writeFileSync(join(attempt, 'run'), `${wrapper.pid} boot 1\n`);
+    writeFileSync(join(fence, 'guarded', '0'), `${killFile}\n-\n${attempt}\nkey-of-attempt\n`);
+    writeFileSync(join(fence, 'deadline'), '1\n');
+    const script = spawn(shell, ['-c', watchdogScript, 'watchdog', fence, String(process.pid), readStat(process.pid)!.startTicks, '', '--'], { stdio: 'ignore' });
+    try {
+      expect(await once(wrapper, 'exit', { signal: AbortSignal.timeout(10_000) })).toEqual([null, 'SIGKILL']);
+    } finally {
+      script.kill('SIGKILL');
+      wrapper.kill('SIGKILL');
+    }
   });
 });

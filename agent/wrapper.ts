@@ -61,7 +61,8 @@ kill -KILL 0
 
 // The watchdog guards the fence (fence.ts) while the agent may be dead. Twice a second it looks at the deadline, in
 // hundredths of a second of /proc/uptime; once that has passed it kills all that is listed in the directory `guarded`,
-// one file per attempt (empty ones wait for the next):
+// one file per attempt (empty ones wait for the next). The wrapper goes first: one that is not in the group yet could have its command born
+// into it afterwards.
 //
 //   line 1  cgroup.kill file, or -
 //   line 2  cgroup.procs file, or -
@@ -97,13 +98,12 @@ kill_guarded() {
   for file in "$dir"/guarded/*; do
     [ -s "$file" ] || continue
     { read -r kill_file; read -r procs_file; read -r attempt; read -r key; } <"$file" || continue
+    run= pid= arguments=
+    read -r run <"$attempt/run" && pid=\${run%% *}
+    [ -z "$pid" ] || read -r arguments <"/proc/$pid/cmdline"
+    case $arguments in *"$key"*) kill -KILL "-$pid" ;; esac
     [ "$kill_file" = - ] || echo 1 >"$kill_file"
     [ "$procs_file" = - ] || while read -r pid; do kill -KILL "$pid"; done <"$procs_file"
-    read -r run <"$attempt/run" || continue
-    pid=\${run%% *}
-    arguments=
-    read -r arguments <"/proc/$pid/cmdline"
-    case $arguments in *"$key"*) kill -KILL -- "-$pid" ;; esac
   done
 }
 nothing_guarded() {
