@@ -5,7 +5,7 @@ import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { SystemClock } from '../lib/clock.js';
 import { silentLogger } from '../lib/log.js';
-import type { Cgroups } from './cgroup.js';
+import type { AttemptGroup, Cgroups } from './cgroup.js';
 import { detectCgroups } from './cgroup-detect.js';
 import { driverContract, startSpec, type DriverFixture } from './driver-contract.js';
 import { NativeLauncher } from './native-launcher.js';
@@ -87,6 +87,31 @@ it('runs commands by way of a shell when the wrapper has been taken away', async
   const execution = await fixture.driver.start(startSpec({ argv: ['sh', '-c', 'exit 3'] }));
   expect(await execution.ended).toMatchObject({ exitCode: 3 });
   await fixture.dispose();
+});
+
+it('kills the wrapper before its cgroup, so that it does not take the end of its command for one of its own accord', async () => {
+  const dataDir = await mkdtemp(join(tmpdir(), 'taskplane-driver-'));
+  let wrapper = 0;
+  let endedFirst = false;
+  const group = {
+    procsFiles: [],
+    // As a zombie, which this process takes afterwards.
+    kill: () => {
+      for (let looks = 0; !endedFirst && looks < 100_000; looks++) endedFirst = readStat(wrapper)?.state === 'Z';
+    },
+    usageInAll: () => undefined,
+    oomKilled: () => false,
+    removeAside: () => Promise.resolve(true),
+  } as unknown as AttemptGroup;
+  const cgroups = { create: () => Promise.resolve(group), ownDirectories: () => [], helperProcsFiles: () => [] } as unknown as Cgroups;
+  const driver = new ProcessDriver({ dataDir, cgroups, watchdog: new Watchdog({ dataDir, cgroups, logger: silentLogger }), clock, logger: silentLogger });
+  const execution = await driver.start(startSpec({ argv: ['sleep', '1000'] }));
+  wrapper = execution.pid!;
+  execution.kill();
+  expect(await execution.ended).toMatchObject({ exitCode: 137, killed: true });
+  expect(endedFirst).toBe(true);
+  await driver.close();
+  await rm(dataDir, { recursive: true, force: true });
 });
 
 const kinds = (root ? [true, false] : [false]).flatMap((withCgroups) => (nativeWrapper ? [nativeWrapper, undefined] : [undefined]).map((wrapper) => ({ withCgroups, wrapper })));

@@ -82,9 +82,10 @@ export class ProcessExecution implements Execution {
     if (this.#over) return;
     this.#early?.cancel();
     const { group } = this.#options;
-    if (group) group.kill();
-    // The wrapper may be so young that it is in no cgroup yet.
+    // The wrapper may be so young that it is in no cgroup yet: it goes first, with its command, lest it has a command after the group was killed, or writes
+    // down that its command ended by itself.
     killPid(-this.pid, 'SIGKILL');
+    if (group) group.kill();
     if (!group) for (const pid of markedPids(this.key)) killPid(pid, 'SIGKILL');
   }
 
