@@ -197,6 +197,20 @@ describe.each(kinds)('ProcessDriver (cgroups: $withCgroups, wrapper: $wrapper)',
     expect(await run({ argv: [script, 'a b'] })).toMatchObject({ end: { exitCode: 6 }, output: 'a b\n' });
   });
 
+  it('does not take a program for another machine for a script', async () => {
+    const program = join(fixture.dataDir, 'program');
+    await writeFile(program, Buffer.from('\x7fELF\x02\x01\x01\0\0\0\nexit 0\n'), { mode: 0o755 });
+    const { end, output } = await run({ argv: [program] });
+    expect(end).toMatchObject({ exitCode: 126 });
+    expect(output).toContain(program);
+  });
+
+  it('tells a command where it is, whatever the environment of the task says', async () => {
+    const { output } = await run({ argv: ['env'], workingDir: '/', env: { PATH: process.env['PATH']!, PWD: '/no/such' } });
+    expect(output).toContain('PWD=/\n');
+    expect(output).not.toContain('/no/such');
+  });
+
   it('says in the log why a program that is there cannot be executed', async () => {
     const script = join(fixture.dataDir, 'script');
     await writeFile(script, '#!/no/such/interpreter\n', { mode: 0o755 });

@@ -199,7 +199,8 @@ export class ProcessDriver implements Driver {
       const launch = (file: string): Promise<Launched> => (this.#options.launcher ?? nodeLauncher).launch({
         file,
         args: [input ? this.#inputWrapperPath : this.#wrapperPath, files.dir, group?.killFile ?? '', fence, `${(this.#bootId ??= readBootId())} ${this.#options.clock.now()}`, ...(group?.procsFiles ?? []), '--', ...command.argv],
-        env: spec.env,
+        // A shell tells a command where it is; a program does not.
+        env: { ...spec.env, PWD: command.cwd },
         cwd: command.cwd,
         // Until it has claimed the attempt, what the wrapper says of itself is all that will be in the task's log.
         stdio: [input?.command ?? 'ignore', output, output, ...(input?.keeper ?? [])],

@@ -131,12 +131,23 @@ static int before_deadline(const char *path) {
   return (unsigned long)now.tv_sec * 100 + (unsigned long)now.tv_nsec / 10000000 < deadline;
 }
 
+/* Whether the file may be a script: shells look at its first line, too, lest they take a program of another machine for one. */
+static int is_script(const char *path) {
+  char start[128];
+  long file = open_file(path, O_RDONLY);
+  long length = file < 0 ? -1 : syscall5(SYS_read, file, (long)start, sizeof start, 0, 0);
+  if (file >= 0) syscall5(SYS_close, file, 0, 0, 0, 0);
+  for (long i = 0; i < length && start[i] != '\n'; i++)
+    if (!start[i]) return 0;
+  return length >= 0;
+}
+
 /* Becomes the command, in memory that the wrapper waits to have back: writes to nothing but its own stack. */
 static __attribute__((noinline, noreturn)) void become(char **command, char **environment, const unsigned long *mask) {
   size_t count = 0;
   syscall5(SYS_rt_sigprocmask, SIG_SETMASK, (long)mask, 0, sizeof *mask, 0);
   long error = syscall5(SYS_execve, (long)command[0], (long)command, (long)environment, 0, 0);
-  if (error == -ENOEXEC) {
+  if (error == -ENOEXEC && is_script(command[0])) {
     /* A script that does not say by what: shells take it for one of theirs. */
     while (command[count]) count++;
     char *script[count + 2];
@@ -213,7 +224,11 @@ __attribute__((noreturn, used)) void begin(long *stack) {
     child = syscall5(SYS_clone, CLONE_VM | CLONE_VFORK | SIGCHLD, 0, 0, 0, 0);
     if (child == 0) become(command, environment, &mask);
   }
-  if (child < 0) put(2, joined ? "cannot fork\n" : "cannot join its cgroup\n", joined ? 12 : 23);
+  /* No command has ended, so there is no exit code: the attempt is lost, as it is when a shell cannot fork. */
+  if (child < 0) {
+    put(run, joined ? "cannot fork\n" : "cannot join its cgroup\n", joined ? 12 : 23);
+    end(FAILED);
+  }
   while (child > 0 && syscall5(SYS_wait4, child, (long)&status, 0, 0, 0) == -EINTR) continue;
 
   int signal = status & 0x7f;

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readFileSync } from 'node:fs';
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { chmod, copyFile, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { AttemptFiles } from './attempt-files.js';
@@ -45,6 +45,21 @@ describe.each(nativeWrapper ? [nativeWrapper, '/bin/sh'] : ['/bin/sh'])('the wra
     expect(await once(wrapper, 'exit')).toEqual([expect.any(Number), null]);
     expect(existsSync(join(directory, 'ran'))).toBe(false);
     expect(files.readExit()).toBeUndefined();
+  });
+
+  (userInfo().uid === 0 && ['setpriv', 'prlimit'].every((name) => existsSync(`/usr/bin/${name}`)) ? it : it.skip)('leaves no exit code when it cannot fork', async () => {
+    const files = new AttemptFiles(join(directory, 'attempt'));
+    await mkdir(files.dir);
+    const own = join(directory, 'program');
+    await copyFile(program, own);
+    for (const path of [directory, files.dir, own]) await chmod(path, 0o777);
+    // A number that nobody else has: the limit counts the processes of its user.
+    const user = ['/usr/bin/setpriv', `--reuid=${1_000_000 + process.pid}`, '--clear-groups', '/usr/bin/prlimit', '--nproc=1:1'];
+    const wrapper = spawn(user[0]!, [...user.slice(1), own, join(directory, 'wrapper.sh'), files.dir, '', '', 'boot 1', '--', '/bin/true'], { detached: true, stdio: 'ignore' });
+    expect(await once(wrapper, 'exit')).toEqual([expect.any(Number), null]);
+    expect(files.readRun()).toMatchObject({ bootId: 'boot' });
+    expect(files.readExit()).toBeUndefined();
+    expect(files.readShellWords()).toMatch(/cannot fork/i);
   });
 
   it('does not end by a signal to its group before the command does', async () => {
