@@ -142,9 +142,10 @@ static int is_script(const char *path) {
   return length >= 0;
 }
 
-/* Becomes the command, in memory that the wrapper waits to have back: writes to nothing but its own stack. */
-static __attribute__((noinline, noreturn)) void become(char **command, char **environment, const unsigned long *mask) {
+/* Becomes the command, in memory that the wrapper waits to have back: writes to nothing but its own stack, and that it has begun. */
+static __attribute__((noinline, noreturn)) void become(char **command, char **environment, const unsigned long *mask, volatile char *begun) {
   size_t count = 0;
+  *begun = 1;
   syscall5(SYS_rt_sigprocmask, SIG_SETMASK, (long)mask, 0, sizeof *mask, 0);
   long error = syscall5(SYS_execve, (long)command[0], (long)command, (long)environment, 0, 0);
   if (error == -ENOEXEC && is_script(command[0])) {
@@ -205,6 +206,7 @@ __attribute__((noreturn, used)) void begin(long *stack) {
 
   long child = -ENOSYS;
   int joined = 1, status = 126 << 8;
+  volatile char begun = 0;
   if (births) {
     struct clone_args how;
     /* Not an initializer, for which compilers may call a memset that nobody has. */
@@ -213,8 +215,17 @@ __attribute__((noreturn, used)) void begin(long *stack) {
     how.exit_signal = SIGCHLD;
     how.cgroup = (__u64)group;
     child = syscall5(SYS_clone3, (long)&how, sizeof how, 0, 0, 0);
-    if (child == 0) become(command, environment, &mask);
-    /* The wrapper follows, unless it is all over by then. It goes first where the kernel (before 5.7) or a sandbox does not know of births. */
+    if (child == 0) become(command, environment, &mask, &begun);
+    /*
+     * Linux (6.18 for one) kills at birth when cgroup.kill was ever written in our own group, or in the new one: to find a kill during the birth it
+     * compares how many there were, in the one before and in the other after. Such a child has not run an instruction; and agent and watchdog end the
+     * wrapper before they kill the group.
+     */
+    if (child > 0 && !begun) {
+      while (syscall5(SYS_wait4, child, 0, 0, 0, 0) == -EINTR) continue;
+      child = -EAGAIN;
+    }
+    /* The wrapper follows, unless it is all over by then. It goes first where the kernel (before 5.7) or a sandbox does not know of births, too. */
     if (child > 0) syscall5(SYS_rt_sigtimedwait, (long)&ends, 0, (long)&briefly, sizeof ends, 0);
     if (child < 0 || syscall5(SYS_wait4, child, (long)&status, WNOHANG, 0, 0) == 0) joined = put_file(births, pid_text, pid_length);
     else child = 0;
@@ -222,7 +233,7 @@ __attribute__((noreturn, used)) void begin(long *stack) {
   /* The arguments of clone are the same on both machines as long as only the first two are used. */
   if (child < 0 && joined) {
     child = syscall5(SYS_clone, CLONE_VM | CLONE_VFORK | SIGCHLD, 0, 0, 0, 0);
-    if (child == 0) become(command, environment, &mask);
+    if (child == 0) become(command, environment, &mask, &begun);
   }
   /* No command has ended, so there is no exit code: the attempt is lost, as it is when a shell cannot fork. */
   if (child < 0) {

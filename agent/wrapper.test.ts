@@ -97,3 +97,16 @@ describe.each(nativeWrapper ? [nativeWrapper, '/bin/sh'] : ['/bin/sh'])('the wra
   cgroups.ownDirectories().forEach(removeGroup);
   await rm(directory, { recursive: true });
 });
+
+(nativeWrapper && userInfo().uid === 0 ? it : it.skip)('the wrapper as a program has its command run in a group where all was killed before', async () => {
+  const directory = await mkdtemp(join(tmpdir(), 'taskplane-wrapper-'));
+  const cgroups = detectCgroups(`wrapper-${process.pid}`)!;
+  const group = await cgroups.create('killed', { limits: {}, requests: {} });
+  group.kill();
+  const wrapper = spawn(nativeWrapper!, ['', directory, group.killFile ?? '', '', 'boot 1', ...group.procsFiles, '--', '/bin/sh', '-c', 'exit 3'], { detached: true, stdio: 'ignore' });
+  await once(wrapper, 'exit');
+  expect(new AttemptFiles(directory).readExit()).toMatchObject({ exitCode: 3 });
+  while (!group.remove()) await new Promise((resolve) => setImmediate(resolve));
+  cgroups.ownDirectories().forEach(removeGroup);
+  await rm(directory, { recursive: true });
+});
