@@ -6,6 +6,7 @@ import { cpus, loadavg, release, tmpdir, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { findNativeWrapper } from '../agent/native-wrapper.js';
 import type { Clock } from '../lib/clock.js';
 import { percentile, rounded } from './percentiles.js';
 
@@ -30,6 +31,8 @@ export interface Versions {
   commit: string;
   node: string;
   etcd: string;
+  /** What watches over each attempt. Absent in results from when there was only the shell. */
+  wrapper?: 'program' | 'shell';
 }
 
 export async function machineOf(clock: Clock): Promise<Machine> {
@@ -49,7 +52,7 @@ export async function versionsOf(): Promise<Versions> {
   const root = fileURLToPath(new URL('../../', import.meta.url));
   const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string };
   const [commit, changes, etcd] = await Promise.all([outputOf('git', '-C', root, 'rev-parse', '--short', 'HEAD'), outputOf('git', '-C', root, 'status', '--porcelain', '-uno', '--', ':!docs'), outputOf('etcd', '--version')]);
-  return { taskplane: version, commit: !commit ? 'unknown' : changes ? `${commit}+changes` : commit, node: process.version, etcd: /etcd Version: (\S+)/.exec(etcd)?.[1] ?? 'none' };
+  return { taskplane: version, commit: !commit ? 'unknown' : changes ? `${commit}+changes` : commit, node: process.version, etcd: /etcd Version: (\S+)/.exec(etcd)?.[1] ?? 'none', wrapper: findNativeWrapper() ? 'program' : 'shell' };
 }
 
 /**

@@ -22,6 +22,7 @@ export function circumstances(now: readonly Summary[], then: readonly Summary[])
   differing('machine', ({ machine }) => `${machine.cpus} × ${machine.cpu}, ${machine.memoryGiB} GiB, Linux ${machine.kernel}, ${machine.disk}`);
   differing('Node', ({ versions }) => versions.node);
   differing('etcd', ({ versions }) => versions.etcd);
+  differing('wrapper of attempts', ({ versions }) => versions.wrapper ?? 'shell');
   const busiest = (some: readonly Summary[]): number => Math.max(0, ...some.map(({ machine }) => machine.loadAverage));
   if (Math.max(busiest(now), busiest(then)) > 0.5) lines.push(`the machine was busy with other work: load average up to ${busiest(then)} then, ${busiest(now)} now`);
   return lines;

@@ -66,10 +66,11 @@ describe('a comparison', () => {
   });
 
   it('says what else differs', () => {
-    const other = result({ versions: { ...result().versions, commit: 'fff0000' }, machine: { ...result().machine, cpus: 64, loadAverage: 7 } });
+    const other = result({ versions: { ...result().versions, commit: 'fff0000', wrapper: 'program' }, machine: { ...result().machine, cpus: 64, loadAverage: 7 } });
     const text = comparison(summarize([other]), summarize([result()]));
     expect(text).toContain('note: commit differs: abc1234 then, fff0000 now');
     expect(text).toContain('note: machine differs');
+    expect(text).toContain('note: wrapper of attempts differs: shell then, program now');
     expect(text).toContain('load average up to 0.1 then, 7 now');
   });
 });
