@@ -73,7 +73,7 @@ const TaskSpec = Type.Object(
     command: opt(Type.Array(Type.String(), { minItems: 1, 'x-kubernetes-list-type': 'atomic', description: 'Program and leading arguments; run as it is, without a shell. One of command and script is needed.' })),
     args: opt(Type.Array(Type.String(), { 'x-kubernetes-list-type': 'atomic', description: 'Arguments after command, or $1, $2, … of script.' })),
     script: opt(Type.String({ minLength: 1, description: 'Shell script, run by /bin/sh -eu.' })),
-    env: opt(Type.Array(EnvVar, { 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': ['name'], description: "Environment variables, beside PATH, HOME, USER and TASKPLANE_*." })),
+    env: opt(Type.Array(EnvVar, { 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': ['name'], description: "Environment variables, beside PATH, HOME, USER, PWD and TASKPLANE_*." })),
     workingDir: opt(Type.String({ description: 'Absolute path of the directory to run in; an empty directory of the attempt\'s own when absent.' })),
     runAsUser: opt(Type.Union([Type.String(), Type.Integer()], { 'x-kubernetes-int-or-string': true, description: 'User name or number to run as; the agent\'s own user when absent. An agent that is not root can run as its own user only.' })),
     stdin: opt(Type.Boolean({ description: 'Whether the command reads what attached clients send (kubectl attach -i), and waits for some; without this its standard input is empty.' })),
