@@ -54,7 +54,10 @@ export class HollowPresence {
       const { everyMs, patienceMs } = this.#times;
       this.#renew();
       clock.timer(patienceMs, () => {
-        if (this.#waiting) this.#askBeside();
+        // As client/hedge.ts: the answer may have come, and not been read yet.
+        clock.timer(0, () => {
+          if (this.#waiting) this.#askBeside();
+        });
         clock.timer(everyMs - patienceMs, due);
       });
     };

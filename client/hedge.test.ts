@@ -22,6 +22,16 @@ describe('hedged', () => {
     expect(await asked).toBe(2);
   });
 
+  it('does not ask another way when the answer has come, and a busy process has not read it', async () => {
+    const clock = new FakeClock();
+    let answer: (value: number) => void = () => undefined;
+    let seconds = 0;
+    const asked = hedged({ first: () => new Promise<number>((resolve) => (answer = resolve)), second: () => Promise.resolve(++seconds), patienceMs: 100, clock });
+    clock.timer(100, () => answer(7));
+    await clock.advance(100);
+    expect([await asked, seconds]).toEqual([7, 0]);
+  });
+
   it('tells why the other way failed when neither works', async () => {
     const clock = new FakeClock();
     let fail: (error: Error) => void = () => undefined;

@@ -9,7 +9,8 @@ import { Deferred } from '../lib/deferred.js';
 export async function hedged<T>(options: { first(): Promise<T>; second(): Promise<T>; patienceMs: number; clock: Clock }): Promise<T> {
   const { first, second, patienceMs, clock } = options;
   const late = new Deferred<'late'>();
-  const timer = clock.timer(patienceMs, () => late.resolve('late'));
+  // A process that was stopped or busy finds its timers due before it has read what came meanwhile: it looks again when it has.
+  let timer = clock.timer(patienceMs, () => (timer = clock.timer(0, () => late.resolve('late'))));
   const asked = first();
   // Whoever does not wait for it any more does not want its failure either.
   asked.catch(() => undefined);

@@ -14,6 +14,7 @@ import { aborted } from '../../lib/service.js';
 import type { Handler } from '../handler.js';
 import type { ResourceService } from '../resources/service.js';
 import { createApp } from './app.js';
+import { takeInTurns } from './arrivals.js';
 import { limitConnections } from './connection-limit.js';
 import { NodeRequest, splitUrl, writeReply } from './node-http.js';
 import { PlainConnection, takePrepared } from './plain-connection.js';
@@ -87,6 +88,8 @@ export class HttpsServer {
       const user = userOfSocket(request.socket as TLSSocket);
       if (!this.#streamServer.upgrade(request, socket, head, user)) this.#tunnelServer.upgrade(request, socket, head, user);
     });
+    takeInTurns(this.#server);
+    // Those that wait for their turn are among them.
     this.#server.on('connection', (socket: Socket) => {
       this.#sockets.add(socket);
       socket.once('close', () => this.#sockets.delete(socket));
