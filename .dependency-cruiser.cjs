@@ -18,7 +18,7 @@ module.exports = {
       name: `layer-${folder}`,
       severity: 'error',
       comment: `${folder}/ may import only ${[folder, ...allowed].join(', ')} of ours`,
-      from: { path: `^${folder}/`, pathNot: '\\.test\\.ts$|^cli/(main|dev|serve)|^bench/(stored-tasks|bare-supervisor|hollow-tasks)\\.ts$' },
+      from: { path: `^${folder}/`, pathNot: '\\.test\\.ts$|^cli/(main|dev|serve)|^bench/(stored-tasks|bare-supervisor|hollow-tasks|machine)\\.ts$' },
       to: { path: `^(${Object.keys(folders).join('|')})/`, pathNot: `^(${[folder, ...allowed].join('|')})/` },
     })),
     {
