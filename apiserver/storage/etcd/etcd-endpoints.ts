@@ -8,6 +8,7 @@ import { ClientClosedError } from 'etcd3';
 import type { Clock } from '../../../lib/clock.js';
 import { StoreUnavailableError } from '../store.js';
 import { EtcdClient } from './etcd-client.js';
+import { UnaryClient } from './etcd-connection.js';
 import { decodeRange, encodeRange, type RangeAnswer, type RangeRequest } from './etcd-messages.js';
 import { decodeTxn, encodeTxn, type EtcdWrite, type TxnAnswer } from './etcd-txn.js';
 
@@ -30,38 +31,39 @@ const callDeadlineMs = 5_000;
 
 export class EtcdEndpoints {
   readonly #clients: readonly EtcdClient[];
-  readonly #clock: Clock;
   #current = 0;
 
   /** @param options.endpoints URLs such as http://127.0.0.1:2379, all http or all https */
   constructor(options: { endpoints: readonly string[]; tls?: EtcdTls; clock: Clock }) {
     const { tls, clock } = options;
-    this.#clock = clock;
     this.#clients = options.endpoints.map(
       (host) =>
-        new EtcdClient({
-          hosts: host,
-          ...(tls && {
-            credentials: { rootCertificate: tls.ca, ...(tls.cert && { certChain: tls.cert }), ...(tls.key && { privateKey: tls.key }) },
-          }),
-          // Its retries would repeat transactions whose outcome is unknown, and its circuit breaker would answer one refused
-          // request with five seconds of failure for all.
-          faultHandling: { host: () => noop, global: noop },
-          defaultCallOptions: ({ isStream }) => (isStream ? {} : { deadline: clock.now() + callDeadlineMs }),
-          grpcOptions: {
-            'grpc.max_receive_message_length': -1,
-            'grpc.max_send_message_length': -1,
-            'grpc-node.flow_control_window': flowControlWindowBytes,
-            // Else all EtcdEndpoints of a process share one connection, and what is urgent waits behind megabytes that are not.
-            'grpc.use_local_subchannel_pool': 1,
-            // A connection that is cut without a word is noticed within 15 s; etcd refuses pings closer than 5 s.
-            'grpc.keepalive_time_ms': 10_000,
-            'grpc.keepalive_timeout_ms': 5_000,
-            'grpc.initial_reconnect_backoff_ms': 100,
-            'grpc.min_reconnect_backoff_ms': 100,
-            'grpc.max_reconnect_backoff_ms': 1_000,
+        new EtcdClient(
+          {
+            hosts: host,
+            ...(tls && {
+              credentials: { rootCertificate: tls.ca, ...(tls.cert && { certChain: tls.cert }), ...(tls.key && { privateKey: tls.key }) },
+            }),
+            // Its retries would repeat transactions whose outcome is unknown, and its circuit breaker would answer one refused
+            // request with five seconds of failure for all.
+            faultHandling: { host: () => noop, global: noop },
+            defaultCallOptions: ({ isStream }) => (isStream ? {} : { deadline: clock.now() + callDeadlineMs }),
+            grpcOptions: {
+              'grpc.max_receive_message_length': -1,
+              'grpc.max_send_message_length': -1,
+              'grpc-node.flow_control_window': flowControlWindowBytes,
+              // Else all EtcdEndpoints of a process share one connection, and what is urgent waits behind megabytes that are not.
+              'grpc.use_local_subchannel_pool': 1,
+              // A connection that is cut without a word is noticed within 15 s; etcd refuses pings closer than 5 s.
+              'grpc.keepalive_time_ms': 10_000,
+              'grpc.keepalive_timeout_ms': 5_000,
+              'grpc.initial_reconnect_backoff_ms': 100,
+              'grpc.min_reconnect_backoff_ms': 100,
+              'grpc.max_reconnect_backoff_ms': 1_000,
+            },
           },
-        }),
+          new UnaryClient({ endpoint: host, ...(tls && { tls }), clock, deadlineMs: callDeadlineMs, windowBytes: flowControlWindowBytes }),
+        ),
     );
   }
 
@@ -97,13 +99,13 @@ export class EtcdEndpoints {
   /** Keys and what is stored there. @throws what `call` throws */
   range(request: RangeRequest): Promise<RangeAnswer> {
     const encoded = encodeRange(request);
-    return this.call((client) => client.kvCall('Range', encoded, decodeRange, this.#clock.now() + callDeadlineMs));
+    return this.call((client) => client.kvCall('Range', encoded, decodeRange));
   }
 
   /** Commits a batch in one transaction. @throws what `call` throws */
   txn(batch: readonly EtcdWrite[]): Promise<TxnAnswer> {
     const encoded = encodeTxn(batch);
-    return this.call((client) => client.kvCall('Txn', encoded, decodeTxn, this.#clock.now() + callDeadlineMs));
+    return this.call((client) => client.kvCall('Txn', encoded, decodeTxn));
   }
 
   close(): void {
