@@ -150,13 +150,19 @@ describe('EtcdPresence', () => {
     expect(await renewed).toMatchObject({ no: 0, unsure: 0 });
   }, 40_000);
 
-  it('answers no more once etcd may have given it up, and keeps its keys when it is back', async () => {
+  /** A server with one presence whose connection was cut until etcd gave it up; `before` is who it was. */
+  async function cutOffUntilGone() {
     const proxy = await proxied();
     const store = open(`http://127.0.0.1:${proxy.port}`);
     const { revision } = await written(store.presence.announce(key, '{}', 30_000));
     const [before] = await servers();
     proxy.refuse();
     await until(async () => (await servers()).length === 0);
+    return { proxy, store, revision, before };
+  }
+
+  it('answers no more once etcd may have given it up, and keeps its keys when it is back', async () => {
+    const { proxy, store, revision, before } = await cutOffUntilGone();
     await expect(store.presence.renew(key)).rejects.toMatchObject({ name: 'StoreUnavailableError', applied: 'no' });
     proxy.accept();
     await until(() => store.presence.renew(key).catch(() => false));
@@ -167,12 +173,7 @@ describe('EtcdPresence', () => {
   }, 40_000);
 
   it('comes back as another when a server was there meanwhile, which may have seen that it was gone', async () => {
-    const proxy = await proxied();
-    const store = open(`http://127.0.0.1:${proxy.port}`);
-    const { revision } = await written(store.presence.announce(key, '{}', 30_000));
-    const [before] = await servers();
-    proxy.refuse();
-    await until(async () => (await servers()).length === 0);
+    const { proxy, store, revision, before } = await cutOffUntilGone();
     const other = open();
     await until(async () => (await servers()).length === 1);
     await other.close();
