@@ -18,12 +18,22 @@ import { writeSync } from 'node:fs';
 import { pathToFileURL } from 'node:url';
 const opening = EmbeddedStore.openInThread({ file: process.argv[2], clock: new SystemClock(), keepChanges: 100 }, pathToFileURL(process.argv[4]));
 let next = Number(process.argv[3]);
+/** The pipe is full when the reader has had no time to read. */
+function say(line) {
+  for (;;) {
+    try {
+      return writeSync(1, line);
+    } catch (error) {
+      if (error.code !== 'EAGAIN') throw error;
+    }
+  }
+}
 async function write() {
   const store = await opening;
   for (;;) {
     const n = next++;
     const outcome = await store.write({ op: 'create', key: '/taskplane/registry/core/things/' + n, value: '{"n":' + n + '}' });
-    if (outcome.ok) writeSync(1, n + '\\n');
+    if (outcome.ok) say(n + '\\n');
   }
 }
 for (let each = 0; each < 20; each++) void write();
